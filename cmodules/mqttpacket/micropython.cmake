@@ -1,0 +1,9 @@
+add_library(usermod_mqttpacket INTERFACE)
+target_sources(usermod_mqttpacket INTERFACE
+    ${CMAKE_CURRENT_LIST_DIR}/mqttpacket.c
+    ${CMAKE_CURRENT_LIST_DIR}/mqttpacket_encode.c
+    ${CMAKE_CURRENT_LIST_DIR}/mqttpacket_strings.c
+    ${CMAKE_CURRENT_LIST_DIR}/mod_mqttpacket.c
+)
+target_include_directories(usermod_mqttpacket INTERFACE ${CMAKE_CURRENT_LIST_DIR})
+target_link_libraries(usermod INTERFACE usermod_mqttpacket)

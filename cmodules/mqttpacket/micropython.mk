@@ -1,0 +1,7 @@
+MQTTPACKET_DIR := $(USERMOD_DIR)
+SRC_USERMOD_C += \
+	$(MQTTPACKET_DIR)/mqttpacket.c \
+	$(MQTTPACKET_DIR)/mqttpacket_encode.c \
+	$(MQTTPACKET_DIR)/mqttpacket_strings.c \
+	$(MQTTPACKET_DIR)/mod_mqttpacket.c
+CFLAGS_USERMOD += -I$(MQTTPACKET_DIR)
