@@ -1,0 +1,78 @@
+# A node for tests/host/test_mqtt_*.py, run by the unix image. Its settings are the one argument, as JSON;
+# its orders are lines of JSON on stdin. It prints what happens, a line each. Orders:
+#   ["pub", topic, payload, qos]  ["flood", topic, n, qos]  ["sub", filter, qos]  ["unsub", filter]
+#   ["state"]  ["bye"]
+import asyncio
+import json
+import sys
+
+from coldframe.mqtt import Client, MQTTError, Serial, Tcp
+
+
+def on_message(topic, payload, retained):
+    if topic == "in/raise":
+        raise RuntimeError("from the callback")
+    print("MSG", topic, payload if len(payload) < 50 else len(payload), "retained" if retained else "live")
+
+
+def say(text):
+    return lambda: print(text)
+
+
+async def publish(client, topic, payload, qos):
+    try:
+        await client.publish(topic, payload, qos)
+        print("DONE", topic, payload if len(payload) < 50 else len(payload))
+    except (ValueError, OSError) as er:
+        print("REFUSED", er)
+
+
+async def order(client, what, *args):
+    if what == "pub":
+        await publish(client, *args)
+    elif what == "flood":
+        topic, n, qos = args
+        for i in range(n):
+            await client.publish(topic, str(i), qos)
+        print("FLOODED", topic)
+    elif what == "sub":
+        try:
+            print("SUB", args[0], await client.subscribe(*args))
+        except (ValueError, MQTTError) as er:
+            print("REFUSED", er)
+    elif what == "unsub":
+        await client.unsubscribe(*args)
+        print("UNSUB", args[0])
+    elif what == "state":
+        print("STATE", client.up.is_set(), client.connections, client.skipped, client.dropped)
+    elif what == "bye":
+        await client.disconnect()
+        print("BYE")
+
+
+async def serial_line(port):
+    # A socket behaves as a UART does: non-blocking, and asyncio can poll it.
+    import socket
+
+    s = socket.socket()
+    s.connect(socket.getaddrinfo("127.0.0.1", port)[0][-1])
+    s.setblocking(False)
+    return s
+
+
+async def main(port, id, serial=False, first=(), **options):
+    transport = Serial(await serial_line(port)) if serial else Tcp("127.0.0.1", port)
+    client = Client(transport, id, on_message=on_message, on_up=say("UP"), on_down=say("DOWN"), **options)
+    for args in first:
+        asyncio.create_task(order(client, *args))
+    asyncio.create_task(client.connect())
+    stdin = asyncio.StreamReader(sys.stdin)
+    print("READY")
+    while True:
+        line = await stdin.readline()
+        if not line:
+            break
+        asyncio.create_task(order(client, *json.loads(line)))
+
+
+asyncio.run(main(**json.loads(sys.argv[1])))
