@@ -1,0 +1,78 @@
+"""Coldframe: a framework for devices that talk MQTT. Importing it costs little and starts nothing.
+
+    from coldframe import Node, Topic
+
+At the REPL: coldframe.node, coldframe.status(), coldframe.resume(), coldframe.log.tail(20),
+coldframe.reset_reason().
+"""
+
+import sys
+
+from .version import __version__  # noqa: F401
+
+# Modules that are found as attributes without having been imported, and by "from coldframe import NAME". Not any
+# name that is asked for: dir() and the Tab key of the REPL ask for every word that MicroPython knows.
+_MODULES = (
+    "bootrecord",
+    "clock",
+    "codec",
+    "codec_py",
+    "config",
+    "core",
+    "hal",
+    "log",
+    "mqtt",
+    "startup",
+    "store",
+    "sysinfo",
+)
+
+node = None  # the node that was made last, or None
+
+
+def status():
+    """Print how the device is doing."""
+    from .sysinfo import show
+
+    show(node)
+
+
+def resume():
+    """Go on with the node that Ctrl-C has stopped. Returns at the next Ctrl-C."""
+    if node is None:
+        raise RuntimeError("there is no node yet; expected coldframe.Node() before resume()")
+    node.run()
+
+
+def reset_reason():
+    """Why the device started: "power", "hard", "watchdog", "soft", "deepsleep" or "unknown"."""
+    from . import hal
+
+    return hal.reset_cause()
+
+
+def forget(name):
+    """Let go of a module of this package that has done its work, so that the RAM of its functions is free again."""
+    sys.modules.pop("coldframe." + name, None)
+    globals().pop(name, None)
+
+
+def __getattr__(name):
+    # What is asked for is imported then, not before.
+    if name == "Node":
+        from .core import Node as found
+    elif name == "Topic":
+        from .topic import Topic as found
+    elif name in _MODULES:
+        full = "coldframe." + name
+        try:
+            __import__(full)
+        except ImportError as e:
+            if full in str(e):  # left out of this image
+                raise AttributeError(name)
+            raise
+        return globals()[name]
+    else:
+        raise AttributeError(name)
+    globals()[name] = found
+    return found

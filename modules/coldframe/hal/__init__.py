@@ -1,0 +1,98 @@
+"""What depends on the chip, behind one set of names. Nothing above this package knows which chip it runs on.
+
+Here is what every start needs, the same for all chips; the one file of this chip that is imported at the end replaces
+what is not. What is needed now and then is in more.py, which is imported when it is first asked for:
+soft_reset(), bootloader(), pins(), board(), commit(), led(on), uart(config), watchdog(timeout), later(delay, function).
+"""
+
+import sys
+
+try:
+    import machine
+except ImportError:  # a build without hardware, such as those for tests
+    machine = None
+
+# Facts that a chip's file may replace.
+RXBUF = 1024  # bytes of the receive buffer of uart()
+UART_PINS = True  # whether the pins of a UART can be chosen
+LED = None  # name of the pin with the board's own light; None = the one that board.toml names
+DOG_LONGEST = 0  # longest time in ms that the hardware watchdog can wait; 0 = none that can be stopped again
+DOG_TIMER = None  # number of the timer for the watchdog; None = there are no timers
+
+_dog = None
+
+
+def unique_id():
+    """The chip's own number as bytes; zeros where it has none."""
+    get = getattr(machine, "unique_id", None)
+    return bytes(get()) if get else bytes(8)
+
+
+def reset_cause():
+    """Why the chip started: "power", "hard", "watchdog", "soft", "deepsleep" or "unknown"."""
+    get = getattr(machine, "reset_cause", None)
+    if get:
+        cause = get()
+        for word, name in (
+            ("watchdog", "WDT_RESET"),
+            ("soft", "SOFT_RESET"),
+            ("deepsleep", "DEEPSLEEP_RESET"),
+            ("hard", "HARD_RESET"),
+            ("power", "PWRON_RESET"),
+        ):
+            if getattr(machine, name, None) == cause:
+                return word
+    return "unknown"
+
+
+def keep(data):
+    """Store up to 8 bytes where a reset (not always a loss of power) leaves them. False if there is no such place."""
+    return False
+
+
+def kept():
+    """What keep() stored, None if nothing is there (or another program has written over it)."""
+    return None
+
+
+def reset():
+    """Restart the chip."""
+    if hasattr(machine, "reset"):
+        machine.reset()
+    sys.exit(42)
+
+
+def dog_off():
+    """Stop the hardware watchdog, also one that a soft reset has left running."""
+
+
+def feed():
+    """Tell the watchdog that the program lives. Does nothing if it was not started."""
+    if _dog:
+        _dog.feed()
+
+
+def pause(on):
+    """Hold the watchdog while a person works at the REPL (on=True), go on with it afterwards (on=False)."""
+    if _dog:
+        _dog.pause(on)
+
+
+def __getattr__(name):
+    if not name or name[0] == "_":  # dir() asks for ""
+        raise AttributeError(name)
+    __import__("coldframe.hal.more")
+    return getattr(sys.modules["coldframe.hal.more"], name)
+
+
+_p = sys.platform
+if _p == "rp2":
+    from .rp2 import *
+elif _p == "esp32":
+    from .esp32 import *
+elif _p == "esp8266":
+    from .esp8266 import *
+elif _p == "coldframe-sim":
+    from .unix import *
+else:
+    from .bare import *

@@ -1,0 +1,24 @@
+"""ESP32, ESP32-C3, ESP32-S3."""
+
+import esp32
+from micropython import const
+
+# The hardware watchdog of ESP-IDF cannot be stopped again by a program, so it is left alone; the timer does the work.
+DOG_TIMER = const(0)
+
+
+def keep(data):
+    # NVS, and not RTC memory: that belongs to the user's program (machine.RTC().memory).
+    if kept() != data:  # spare the flash
+        nvs = esp32.NVS("coldframe")
+        nvs.set_blob("boot", data)
+        nvs.commit()
+    return True
+
+
+def kept():
+    buf = bytearray(8)
+    try:
+        return bytes(buf[: esp32.NVS("coldframe").get_blob("boot", buf)])
+    except OSError:
+        return None

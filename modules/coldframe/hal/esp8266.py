@@ -1,0 +1,21 @@
+"""ESP8266."""
+
+from micropython import const
+from .words import load as _load
+from .words import store as _store
+
+# The last three words of the 512 bytes of RTC memory that programs may use. machine.RTC().memory() has the same
+# bytes but fills them from the front, so the two meet only when a program stores more than 470 bytes there.
+_RTC = const(0x60001200 + 512 - 12)
+
+DOG_TIMER = const(-1)
+RXBUF = const(512)
+UART_PINS = False  # they are fixed
+
+
+def keep(data):
+    return _store(_RTC, data)
+
+
+def kept():
+    return _load(_RTC)

@@ -1,0 +1,31 @@
+"""RP2040: Raspberry Pi Pico and Pico W."""
+
+import machine
+from micropython import const
+from .words import load as _load
+from .words import store as _store
+
+# Registers of the watchdog (RP2040 datasheet, 4.7.6). Its scratch registers 0 to 3 are free for programs; a
+# watchdog or software reset leaves them, a loss of power clears them.
+_CTRL = const(0x40058000)
+_ENABLE = const(0x40000000)
+_SCRATCH = const(0x4005800C)
+
+DOG_LONGEST = const(8000)  # ms; the counter of the hardware ends at 8388
+DOG_TIMER = const(-1)
+LED = "LED"  # on the Pico W the light hangs on the Wi-Fi chip, and only this name reaches it
+
+
+def keep(data):
+    return _store(_SCRATCH, data)
+
+
+def kept():
+    return _load(_SCRATCH)
+
+
+def dog_off():
+    """Stop the hardware watchdog, also one that a soft reset has left running."""
+    machine.mem32[_CTRL + 0x3000] = (
+        _ENABLE  # +0x3000: clear the bits that are 1 here (RP2040 datasheet, 2.1.2)
+    )
