@@ -1,0 +1,55 @@
+# What is frozen into the images, and in which tier.
+#
+# Every file is named: the order here is the order in the image, and a folder's own order would differ
+# from machine to machine. tests/host/test_manifest.py fails when a file in modules/ is not named.
+#
+# A board's own manifest.py says include("../../manifest.py", ...), with
+#   hal      the hardware layer: the name of a file in modules/coldframe/hal/ (bare: no known chip)
+#   tier     "core" (what fits a small board) or "full"
+#   ssl      True adds the ssl module; for boards whose MicroPython has the tls module
+# coldframe_build (board, version, commit, pins) is made by scripts/build.py, which adds it.
+
+options.defaults(tier="full", hal="bare", ssl=False)
+
+START = ("boot.py", "main.py")
+
+CORE = (
+    "__init__.py",
+    "bootrecord.py",
+    "callback.py",
+    "clock.py",
+    "codec.py",
+    "config.py",
+    "configkeys.py",
+    "configload.py",
+    "core.py",
+    "log.py",
+    "startup.py",
+    "store.py",
+    "sysinfo.py",
+    "topic.py",
+    "version.py",
+    "wifi.py",
+)
+HAL = ("__init__.py", "dog.py", "more.py", "words.py")
+MQTT = (
+    "__init__.py",
+    "client.py",
+    "serial.py",
+    "transport.py",
+    "window.py",
+    "wire.py",
+)
+FULL = ("codec_py.py",)
+
+# opt=1 drops asserts and `if __debug__`, but keeps line numbers for tracebacks from far away.
+include("$(MPY_DIR)/extmod/asyncio")
+for name in START:
+    module(name, base_path="modules", opt=1)
+package("coldframe", CORE, base_path="modules", opt=1)
+package("coldframe/hal", HAL + (options.hal + ".py",), base_path="modules", opt=1)
+package("coldframe/mqtt", MQTT, base_path="modules", opt=1)
+if options.tier == "full":
+    package("coldframe", FULL, base_path="modules", opt=1)
+if options.ssl:
+    module("ssl.py", base_path="modules", opt=1)

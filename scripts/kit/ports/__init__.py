@@ -1,0 +1,1 @@
+"""One module per MicroPython port: how its boards are built. What they share is in `base`."""

@@ -1,0 +1,71 @@
+"""Build what the tests need and run them all: what `make test` and CI do.
+
+Arguments go to pytest: `make test ARGS="tests/host -k config"` runs a part. With `--no-build` the
+images in dist/ are taken as they are.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from kit import host, images, ui
+
+# The images that the tests run; the last three are only for tests and are not released.
+BOARDS = ["RPI_PICO", "UNIX", "UNIX32", "QEMU_LX106", "QEMU_RV32"]
+# Linked and measured, never run. Its vendor SDK is a package of the Rust registry, which cargo fetches.
+LINKED = "ESP8266_LINKCHECK"
+# The order matters for one thing only: the budgets compare what the device tests measured.
+SUITES = ["tests/device", "tests/host", "tests/emulator", "tests/budgets"]
+PROGRAMS = {
+    "mosquitto": "mosquitto",
+    "qemu-system-xtensa": "qemu-system-misc",
+    "gcc": "gcc libc6-dev",
+    "make": "make",
+    "git": "git",
+}
+
+
+def main(argv: list[str]) -> int:
+    """Return the exit status of pytest (0 when every test passed)."""
+    build = "--no-build" not in argv
+    argv = [argument for argument in argv if argument != "--no-build"]
+    host.ensure(PROGRAMS, "the tests")
+    host.ensure({"qemu-system-riscv32": _riscv_package()}, "the tests")
+    if build:
+        images.ensure([*BOARDS, LINKED] if _has_cargo() else BOARDS)
+    measurements = images.DIST / "measurements.json"
+    if not argv:
+        measurements.unlink(missing_ok=True)
+    suites = argv if any(Path(images.ROOT / a.split("::")[0]).exists() for a in argv) else [*argv, *SUITES]
+    command = [sys.executable, "-m", "pytest", *suites]
+    return subprocess.run(
+        command, cwd=images.ROOT, env=dict(os.environ, PYTHONDONTWRITEBYTECODE="1")
+    ).returncode
+
+
+def _has_cargo() -> bool:
+    """Tell whether cargo is here and new enough to read the registry over HTTP (1.68), as Debian 12's is not."""
+    done = (
+        subprocess.run(["cargo", "--version"], capture_output=True, text=True) if host.find("cargo") else None
+    )
+    found = re.match(r"cargo (\d+)\.(\d+)", done.stdout) if done else None
+    if found and (int(found[1]), int(found[2])) >= (1, 68):
+        return True
+    ui.warn(f"{LINKED} is not built: fetching its SDK needs cargo 1.68 or newer")
+    return False
+
+
+def _riscv_package() -> str:
+    """Name the Debian package that has qemu-system-riscv32: newer releases split it from -misc."""
+    listed = subprocess.run(["apt-cache", "show", "qemu-system-riscv"], capture_output=True, text=True)
+    return (
+        "qemu-system-riscv" if listed.returncode == 0 and "Package:" in listed.stdout else "qemu-system-misc"
+    )
+
+
+if __name__ == "__main__":
+    ui.main(main)
