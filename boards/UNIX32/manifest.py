@@ -1,0 +1,2 @@
+# What is frozen: the same as into UNIX.
+include("../UNIX/manifest.py")
