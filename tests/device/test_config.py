@@ -1,0 +1,196 @@
+"""coldframe.config: one table, clear errors, and no file that keeps a device from starting."""
+
+import json
+
+import minitest
+from coldframe import config, store
+
+PATH = "t_config.json"
+
+
+def _load(text):
+    if not isinstance(text, (str, bytes)):
+        text = json.dumps(text)
+    store.write(PATH, text)
+    return config.load(PATH)
+
+
+def _clean():
+    for name in (PATH, "t_config.bak", "t_config.broken"):
+        store.remove(name)
+
+
+def _errors(data):
+    errors = []
+    config.check(data, errors)
+    return sorted(errors)
+
+
+def test_no_file_is_no_error():
+    _clean()
+    c, errors = config.load(PATH)
+    minitest.equal(errors, [])
+    minitest.equal(c["mqtt.port"], 1883)
+    minitest.equal(c.mqtt.port, 1883)
+    minitest.equal(c["mqtt.host"], None)
+    assert not store.exists("t_config.broken")
+
+
+def test_values_and_defaults():
+    c, errors = _load(
+        {"name": "shed", "mqtt": {"host": "h", "serial": {"uart": 1}}, "sysinfo": {"every": 25}}
+    )
+    minitest.equal(errors, [])
+    minitest.equal((c.name, c["mqtt.host"], c["mqtt.port"], c["sysinfo.every"]), ("shed", "h", 1883, 25))
+    minitest.equal((c["mqtt.serial.uart"], c["mqtt.serial.baud"], c.mqtt.serial.tx), (1, 115200, None))
+    assert c.given("mqtt.serial") and not c.given("mqtt.port")
+    minitest.raises(KeyError, lambda: c["mqtt.colour"])
+    minitest.raises(AttributeError, lambda: c.mqtt.colour)
+    minitest.equal(c.get("mqtt.colour", 7), 7)
+    minitest.equal(c.get("mqtt.user", "nobody"), "nobody")
+    _clean()
+
+
+def test_wrong_values_are_named_and_replaced():
+    data = {"mqtt": {"port": "x", "host": 5}, "log": {"level": "LOUD"}, "watchdog": {"timeout": True}}
+    minitest.equal(
+        _errors(data),
+        [
+            'log.level: expected one of DEBUG, INFO, WARNING, ERROR, CRITICAL, got "LOUD"',
+            "mqtt.host: expected a text, got 5",
+            'mqtt.port: expected 1 to 65535, got "x"',
+            "watchdog.timeout: expected 30 to 3600, got true",
+        ],
+    )
+    c = config.Config(data)
+    minitest.equal((c["mqtt.port"], c["mqtt.host"], c["log.level"]), (1883, None, "INFO"))
+
+
+def test_limits():
+    for value, good in ((1, True), (65535, True), (0, False), (65536, False), (1.5, False), (None, True)):
+        minitest.equal(_errors({"mqtt": {"port": value}}) == [], good)
+    for value, good in (("a", True), ("", False), ("a\0", False), ("\ud800", False), ("\u00e9" * 32, False)):
+        minitest.equal(_errors({"name": value}) == [], good)
+    for value, good in (("NO", True), ("N", False), ("NOR", False)):
+        minitest.equal(_errors({"wifi": {"country": value}}) == [], good)
+
+
+def test_unknown_keys():
+    minitest.equal(_errors({"mqtt": {"hosst": "a"}}), ["mqtt.hosst: unknown key, did you mean mqtt.host?"])
+    minitest.equal(_errors({"mqt": {"host": "a"}}), ["mqt: unknown key, did you mean mqtt?"])
+    minitest.equal(_errors({"elephant": 1}), ["elephant: unknown key"])
+    minitest.equal(
+        _errors({"mqtt.port": 1}),
+        ['mqtt.port: expected sections one in another, such as {"mqtt": {"port": 1883}}'],
+    )
+
+
+def test_wrong_kinds():
+    minitest.equal(
+        _errors({"mqtt": 5, "wifi": {"networks": {"a": "b"}}, "log": []}),
+        [
+            "log: expected an object {...}, got []",
+            "mqtt: expected an object {...}, got 5",
+            'wifi.networks: expected a list [...], got {"a": "b"}',
+        ],
+    )
+
+
+def test_a_wrong_network_does_not_cost_the_others():
+    data = {
+        "wifi": {"networks": [{"ssid": "A", "password": "p"}, {"sid": "B"}, 3, {"ssid": "C", "password": 4}]}
+    }
+    minitest.equal(
+        _errors(data),
+        [
+            "wifi.networks[1].sid: unknown key, did you mean wifi.networks[1].ssid?",
+            "wifi.networks[1].ssid: expected a value, got nothing",
+            "wifi.networks[2]: expected an object {...}, got 3",
+            "wifi.networks[3].password: expected a text, got something else",
+        ],
+    )
+    minitest.equal(config.Config(data)["wifi.networks"], [{"ssid": "A", "password": "p"}])
+
+
+def test_no_password_in_an_error():
+    errors = _errors({"mqtt": {"password": ["hunter2"]}})
+    assert len(errors) == 1 and "hunter2" not in errors[0], errors
+
+
+def test_broken_files():
+    for text in (
+        "",
+        "{",
+        '{"name":"a"',
+        "{'name': 1}",
+        '{"name":"a"}}',
+        "[1]",
+        "null",
+        b"\xff\xfe\x00",
+        "\x00",
+    ):
+        _clean()
+        c, errors = _load(text)
+        minitest.equal(len(errors), 1)
+        assert errors[0].startswith(PATH + ": expected "), errors
+        minitest.equal(c["mqtt.port"], 1883)
+        assert store.same(PATH, "t_config.broken"), text
+    _clean()
+
+
+def test_too_large_a_file():
+    _clean()
+
+    def large(f):
+        f.write('{"name": "a"}')
+        for _ in range(128):
+            f.write(" " * 128)
+
+    store.write(PATH, large)
+    _, errors = config.load(PATH)
+    minitest.equal(errors, ["t_config.json: expected at most 16384 bytes, got 16397"])
+    _clean()
+
+
+def test_windows_editors():
+    c, errors = _load(b'\xef\xbb\xbf{"name": "a"}')
+    minitest.equal((c.name, errors), ("a", []))
+    _clean()
+
+
+def test_last_good_copy():
+    _clean()
+    _load({"name": "good"})
+    config.keep_good(PATH)
+    c, errors = _load('{"name": ')
+    minitest.equal(c.name, "good")
+    minitest.equal(len(errors), 1)
+    assert errors[0].endswith("; using t_config.bak"), errors
+    minitest.equal(store.read("t_config.broken"), b'{"name": ')
+    config.keep_good(PATH)  # the broken one is no good copy
+    minitest.equal(json.loads(store.read("t_config.bak")), {"name": "good"})
+    _clean()
+
+
+def test_broken_copy_too():
+    _load("{")
+    store.write("t_config.bak", "}")
+    c, errors = config.load(PATH)
+    minitest.equal(c["mqtt.port"], 1883)
+    minitest.equal(len(errors), 2)
+    _clean()
+
+
+def test_the_table_agrees_with_itself():
+    from coldframe.configkeys import KEYS
+    from coldframe.configload import _wrong
+
+    names = [row[0] for row in KEYS]
+    minitest.equal(len(names), len(set(names)))
+    for path, kind, default, limits in KEYS:
+        assert kind in ("str", "str!", "int", "num", "bool", "list", "dict"), path
+        if default not in (None, ()):
+            assert _wrong(default, (path, kind, default, limits)) is None, path
+
+
+minitest.run(globals())
