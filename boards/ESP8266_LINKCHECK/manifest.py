@@ -1,0 +1,1 @@
+include("../ESP8266_GENERIC/manifest.py")

@@ -1,0 +1,1 @@
+include $(BOARD_DIR)/../ESP8266_GENERIC/mpconfigboard.mk
