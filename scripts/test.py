@@ -10,7 +10,6 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 from kit import host, images, ui
 
@@ -18,8 +17,10 @@ from kit import host, images, ui
 BOARDS = ["RPI_PICO", "UNIX", "UNIX32", "QEMU_LX106", "QEMU_RV32"]
 # Linked and measured, never run. Its vendor SDK is a package of the Rust registry, which cargo fetches.
 LINKED = "ESP8266_LINKCHECK"
-# The order matters for one thing only: the budgets compare what the device tests measured.
-SUITES = ["tests/device", "tests/host", "tests/emulator", "tests/budgets"]
+# The second run comes after the first: it compares what the device tests have measured, and builds once more,
+# with both cores to itself.
+FIRST = ["-n", "2", "tests/device", "tests/host", "tests/emulator"]
+SECOND = ["tests/images"]
 PROGRAMS = {
     "mosquitto": "mosquitto",
     "qemu-system-xtensa": "qemu-system-misc",
@@ -37,11 +38,15 @@ def main(argv: list[str]) -> int:
     host.ensure({"qemu-system-riscv32": _riscv_package()}, "the tests")
     if build:
         images.ensure([*BOARDS, LINKED] if _has_cargo() else BOARDS)
-    measurements = images.DIST / "measurements.json"
-    if not argv:
-        measurements.unlink(missing_ok=True)
-    suites = argv if any(Path(images.ROOT / a.split("::")[0]).exists() for a in argv) else [*argv, *SUITES]
-    command = [sys.executable, "-m", "pytest", *suites]
+    if argv:
+        return _pytest(argv)
+    (images.DIST / "measurements.json").unlink(missing_ok=True)
+    return max(_pytest(FIRST), _pytest(SECOND))
+
+
+def _pytest(arguments: list[str]) -> int:
+    """Run pytest with *arguments* in the project's folder; returns its exit status."""
+    command = [sys.executable, "-m", "pytest", *arguments]
     return subprocess.run(
         command, cwd=images.ROOT, env=dict(os.environ, PYTHONDONTWRITEBYTECODE="1")
     ).returncode

@@ -31,7 +31,14 @@ class Docker:
 
     @classmethod
     def works(cls) -> bool:
-        """True when the client is installed and an engine answers it."""
+        """True when the client is installed, an engine answers it, and it has BuildKit.
+
+        (Debian has that in a package of its own, docker-buildx.)
+        """
+        return cls._answers() and ask([cls.name, "buildx", "version"]) is not None
+
+    @classmethod
+    def _answers(cls) -> bool:
         return shutil.which(cls.name) is not None and ask([cls.name, "info"], seconds=10) is not None
 
     def has(self, image: str) -> bool:
@@ -146,7 +153,7 @@ class Podman(Docker):
     @classmethod
     def works(cls) -> bool:
         """True when podman is installed and can run something here: `info` alone says little."""
-        if not super().works():
+        if not cls._answers():
             return False
         # The smallest image there can be: nothing in it, and a program that is not there. What matters is
         # how far the attempt gets: to looking for the program (status 127), or not even that.
