@@ -34,7 +34,7 @@ _ENGINE_TALK = re.compile(
 )
 # … and when a step has failed; the build itself has said why.
 _CHATTER = re.compile(
-    r"([Ee]rror ?:?.*(building at|exit status|running runtime|while running)|subprocess exited)"
+    r"([Ee]rror ?:?.*(building at|exit status|running runtime|while running)|subprocess exited|ERROR: )"
 )
 
 
@@ -337,16 +337,17 @@ class _Output:
     def _show(self, text: str) -> None:
         """Print a line of the build; on a terminal its steps are drawn as steps again."""
         step = re.match(r"(\w+): (.*) …$", text)
-        if not ui.is_terminal() or text.startswith("/dist/"):
-            if not text.startswith("/dist/"):
-                say(text)
+        if text.startswith("/dist/") or re.match(r"done in \d+ s$", text):
+            return  # who called us says this of the files in their final place
+        if not ui.is_terminal():
+            say(text)
         elif step:
             self._open.close()
             self._open.enter_context(steps := ui.Steps(step[1]))
             self._open.enter_context(steps.step(step[2]))
         elif re.match(r"\w+: .*: \d+\.\d s", text):
             self._open.close()
-        elif not text.startswith("done in "):
+        else:
             say(text)
 
     def hint(self) -> str | None:

@@ -79,7 +79,13 @@ class Docker:
         """Run the build stages without network and put the files of the last one into `out`."""
         command = [*self._build(dockerfile, "outputs", args), "--network=none", "--no-cache"]
         command += ["--output", f"type=local,dest={out}", str(context)]
-        return watched(command, lambda text: line(_plain(text)), env=self._environment())
+
+        def inner(text: str) -> None:
+            said = self._inner(text)
+            if said is not None:
+                line(said)
+
+        return watched(command, inner, env=self._environment())
 
     def run(
         self,
@@ -134,6 +140,14 @@ class Docker:
             command += ["--build-arg", f"{key}={value}"]
         return command
 
+    @staticmethod
+    def _inner(text: str) -> str | None:
+        """What a build step has said, without docker's "#12 3.456 "; None for what docker itself says."""
+        found = re.match(r"#\d+ \d+\.\d+ ?(.*)", text)
+        if found:
+            return found[1]
+        return text if text.startswith("ERROR: ") else None
+
     def _environment(self) -> dict[str, str]:
         return dict(os.environ, DOCKER_BUILDKIT="1")
 
@@ -179,6 +193,10 @@ class Podman(Docker):
         for key, value in args.items():
             command += ["--build-arg", f"{key}={value}"]
         return command
+
+    @staticmethod
+    def _inner(text: str) -> str | None:
+        return text
 
     def _user(self) -> list[str]:
         return []  # without root, its root is the user

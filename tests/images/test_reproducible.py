@@ -24,4 +24,4 @@ def test_second_build_is_identical(board):
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     print(done.stdout)
     assert done.returncode == 0, done.stdout[-4000:]
-    assert f"coldframe-{board}" in done.stdout
+    assert f"{board}: reproducible" in done.stdout
