@@ -133,11 +133,13 @@ ARG JOBS=
 ARG LOCKED=
 ARG COLDFRAME_COMMIT=
 ARG SOURCE_DATE_EPOCH=
-ENV COLDFRAME_CACHE=/coldframe/build/cache
-WORKDIR /coldframe
-COPY . /coldframe/
+ENV COLDFRAME_CACHE=/usr/src/coldframe/build/cache
+# Not /coldframe: that is what stands for the project's folder in debug information, and gcc numbers the files
+# there differently where the two are the same.
+WORKDIR /usr/src/coldframe
+COPY . ./
 # The compilers' logs are printed between two marks: it is the one way out of a stage that may have failed.
-RUN --mount=type=cache,id=coldframe-mpy-cross,target=/coldframe/build/cache/mpy-cross \
+RUN --mount=type=cache,id=coldframe-mpy-cross,target=/usr/src/coldframe/build/cache/mpy-cross \
     python3 scripts/build.py ${JOBS:+--jobs $JOBS} ${LOCKED:+--locked} --out /dist $BOARDS; status=$?; \
     for log in build/*/build.log; do test -f "$log" && echo "::: $log" && cat "$log" && echo ":::"; done; \
     exit $status

@@ -301,11 +301,14 @@ def run(argv: Sequence[str]) -> int:
 def in_container(args: argparse.Namespace, chosen: list[boards.Board]) -> int:
     """Run this script in the container of each board's port; the sources are fetched before.
 
-    The builds happen in the container's own /tmp, where another user can go as well.
+    The builds happen in the container's own /tmp, where another user can go as well, unless they are to be kept.
     """
     from kit import engine, sources
 
     status = 0
+    if args.keep and args.work is None:  # the container's own /tmp goes with it
+        args.work = PROJECT / "build" / "reproduce"
+        args.work.mkdir(parents=True, exist_ok=True)
     for board in chosen:
         sources.ensure(board.sources, cache=args.cache)
         identity = facts.identity(PROJECT)

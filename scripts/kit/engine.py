@@ -332,7 +332,7 @@ class _Output:
             self._tail.append(text)
             if not _CHATTER.match(text):
                 # The container's paths mean nothing out here.
-                self._show(text.replace("/coldframe/", f"{self.project}/"))
+                self._show(text.replace("/usr/src/coldframe/", f"{self.project}/"))
 
     def _show(self, text: str) -> None:
         """Print a line of the build; on a terminal its steps are drawn as steps again."""

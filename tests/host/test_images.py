@@ -66,6 +66,7 @@ def test_no_folder_of_the_machine_that_built_it_is_in_any_file(board: str) -> No
             b"/root/",
             b"/src/micropython/",
             b"/coldframe/build/",
+            b"/usr/src/coldframe",
         ):
             assert place not in data, f"{name} has {place!r} at {data.index(place):#x}"
 
