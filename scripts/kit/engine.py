@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -244,7 +245,7 @@ def _build_port(
     project: Path,
 ) -> list[Path]:
     identity = facts.identity(project)
-    with tempfile.TemporaryDirectory(dir=_room(cache), prefix="build-") as name:
+    with tempfile.TemporaryDirectory(dir=_room(cache), prefix=f"build-{os.getpid()}-") as name:
         temp = Path(name)
         context, results = temp / "context", temp / "results"
         context.mkdir()
@@ -459,7 +460,14 @@ def check_packages(place: Environment, locked: bool) -> None:
 
 
 def _room(cache: Path) -> Path:
-    """A folder for temporary files on the cache's disk, where hard links save the copying."""
+    """A folder for temporary files on the cache's disk, where hard links save the copying.
+
+    What a build left there that was killed outright, and so could not tidy up, is removed.
+    """
     folder = cache / "tmp"
     folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob("build-*"):
+        owner = re.match(r"build-(\d+)-", left.name)
+        if not owner or not Path("/proc", owner[1]).exists():
+            shutil.rmtree(left, ignore_errors=True)
     return folder
