@@ -30,7 +30,10 @@ def _load():
     if _state is None:
         data = hal.kept()
         if data is None:
-            data = store.read(FILE)
+            try:
+                data = store.read(FILE, 6)
+            except (OSError, ValueError):
+                pass  # a folder, or a damaged file system: as good as no record
         if not data or len(data) != 6 or data[0] != _VERSION:
             data = bytes((_VERSION, IDLE, 0, 0, 0, 0))
         _state = bytearray(data)
@@ -38,11 +41,11 @@ def _load():
 
 
 def _save():
-    if not hal.keep(bytes(_state)):
-        try:
+    try:
+        if not hal.keep(bytes(_state)):
             store.write(FILE, _state)
-        except OSError:
-            pass  # a full flash must not stop a boot
+    except OSError:
+        pass  # a full flash must not stop a boot
 
 
 def begin():

@@ -7,6 +7,7 @@ from .config import Config, is_section
 from .config import row as find
 from .configkeys import KEYS
 
+_ERRORS = 8  # texts of errors that are kept: they stay in RAM, and all of them go into SYSINFO
 _LIMIT = 16384  # bytes; a larger file would not fit in the RAM of the smallest board beside anything else
 
 
@@ -50,8 +51,10 @@ def _parse(path, errors):
         if not isinstance(data, dict):
             raise ValueError("%s: expected a JSON object {...}, got %s" % (path, _show(data)))
         return data
-    except (ValueError, MemoryError) as e:
-        errors.append(str(e) or "%s: too large for the memory" % path)
+    except ValueError as e:
+        errors.append(str(e))
+    except MemoryError:
+        errors.append("%s: too large for the memory" % path)
     except OSError as e:
         errors.append("%s: cannot be read (error %s)" % (path, e.args[0]))
 
@@ -59,39 +62,39 @@ def _parse(path, errors):
 def _where(text):
     # MicroPython's parser does not say where it stopped; the usual slips can be found without it.
     try:
-        text = str(text, "utf-8")
+        str(text, "utf-8")
     except ValueError:
         return " (it is not UTF-8 text)"
+    # In the bytes: to find a character of a str, MicroPython counts from its beginning.
     depth = 0
     inside = False
     line = 1
-    last = ""
-    i = 0
+    last = i = 0
     while i < len(text):
         c = text[i]
-        if c == "\n":
+        if c == 0x0A:
             line += 1
             if inside:
                 return " (a text is not closed before the end of line %d)" % (line - 1)
         if inside:
-            if c == "\\":
+            if c == 0x5C:  # a backslash
                 i += 1
-            elif c == '"':
+            elif c == 0x22:  # a quotation mark
                 inside = False
-        elif c == '"':
-            if last == '"':
+        elif c == 0x22:
+            if last == 0x22:
                 return " (a comma is missing before line %d, or in it)" % line
             inside = True
             last = c
-        elif c not in " \t\r\n":
-            if c in "}]" and last == ",":
+        elif c not in b" \t\r\n":
+            if c in b"}]" and last == 0x2C:  # a comma
                 return " (a comma too many before line %d, or in it)" % line
-            if c in "{[":
+            if c in b"{[":
                 depth += 1
-            elif c in "}]":
+            elif c in b"}]":
                 depth -= 1
-            elif c in "'/#":
-                return " (unexpected %s in line %d)" % (c, line)
+            elif c in b"'/#":
+                return " (unexpected %s in line %d)" % (chr(c), line)
             last = c
         i += 1
     if depth:
@@ -105,6 +108,13 @@ def check(data, errors):
     return data
 
 
+def _tell(errors, text):
+    if len(errors) < _ERRORS:
+        errors.append(text if len(text) <= 200 else text[:197] + "...")
+    elif len(errors) == _ERRORS:
+        errors.append("and more errors, which are not shown")
+
+
 def _check(data, prefix, errors):
     # One object: prefix is its path with a dot at the end ("" for the root, "wifi.networks[]." for an item).
     for key in list(data):
@@ -113,29 +123,29 @@ def _check(data, prefix, errors):
         # A dot in a key would pass for a path: such a key is in no row.
         row = None if "." in key else find(path)
         if "." in key:
-            errors.append('%s: expected sections one in another, such as {"mqtt": {"port": 1883}}' % path)
+            _tell(errors, '%s: expected sections one in another, such as {"mqtt": {"port": 1883}}' % path)
         elif row is None and not is_section(path):
-            near = _nearest(path)
-            errors.append("%s: unknown key%s" % (path, ", did you mean %s?" % near if near else ""))
+            near = _nearest(path) if len(errors) < _ERRORS else None
+            _tell(errors, "%s: unknown key%s" % (path, ", did you mean %s?" % near if near else ""))
         elif value is None:
             pass  # null = the default
         elif row is None or row[1] == "dict":
             if isinstance(value, dict):
                 _check(value, path + ".", errors)
                 continue
-            errors.append("%s: expected an object {...}, got %s" % (path, _show(value)))
+            _tell(errors, "%s: expected an object {...}, got %s" % (path, _kind(value)))
         elif row[1] == "list":
             if isinstance(value, list):
                 data[key] = _items(value, path, errors)
                 continue
-            errors.append("%s: expected a list [...], got %s" % (path, _show(value)))
+            _tell(errors, "%s: expected a list [...], got %s" % (path, _kind(value)))
         else:
             wrong = _wrong(value, row)
             if not wrong:
                 continue
             # Errors are logged and published: what stands for a password must not be in them.
             got = "something else" if key == "password" else _show(value)
-            errors.append("%s: expected %s, got %s" % (path, wrong, got))
+            _tell(errors, "%s: expected %s, got %s" % (path, wrong, got))
         del data[key]
 
 
@@ -152,12 +162,13 @@ def _items(values, path, errors):
                 key = row[0].rsplit(".", 1)[-1]
                 if row[0] == path + "[]." + key and row[1][-1] == "!" and item.get(key) is None:
                     if not any(e.startswith(row[0] + ":") for e in found):
-                        found.append("%s: expected a value, got nothing" % row[0])
+                        _tell(found, "%s: expected a value, got nothing" % row[0])
             # Not with a default in place of one wrong value: a network without its password is another network.
             good_item = all(": unknown key" in e for e in found)
-            errors.extend(e.replace(path + "[]", name) for e in found)
+            for e in found:
+                _tell(errors, e.replace(path + "[]", name))
         else:
-            errors.append("%s: expected an object {...}, got %s" % (name, _show(item)))
+            _tell(errors, "%s: expected an object {...}, got %s" % (name, _kind(item)))
         if good_item:
             good.append(item)
     return good
@@ -188,9 +199,19 @@ def _is_text(text):
 
 
 def _show(value):
-    # A value as the user wrote it, cut where it is long.
+    # A value as the user wrote it, cut where it is long. Not what is inside an object or a list: that may be a
+    # password in the wrong place, and may be nested deeper than the stack is.
+    if isinstance(value, dict):
+        return "an object {...}"
+    if isinstance(value, list):
+        return "a list [...]"
     text = json.dumps(value)
     return text if len(text) <= 40 else text[:37] + "..."
+
+
+def _kind(value):
+    # The same in the place of an object or a list, where even a text may be a password.
+    return "a text" if isinstance(value, str) else _show(value)
 
 
 def _nearest(path):

@@ -69,8 +69,11 @@ class Node:
         self.name = "coldframe-" + self.id[-6:]  # what {name} would be in the name itself
         self.name = self.fill(c["name"])
         base = self.fill(c["mqtt.base"]).rstrip("/")
-        if "+" in base or "#" in base or not base:
-            self._error("mqtt.base: expected a topic without + and #, got %s" % json.dumps(c["mqtt.base"]))
+        if "+" in base or "#" in base or not 0 < len(base.encode()) <= 127:  # {name} may have made it longer
+            self._error(
+                "mqtt.base: expected a topic of 1 to 127 bytes without + and #, got %s"
+                % json.dumps(c["mqtt.base"])
+            )
             base = "coldframe/" + self.id
         self.base = base
         if c["mqtt.password"] is not None and c["mqtt.user"] is None:
@@ -88,6 +91,7 @@ class Node:
         self._sound = False
         self._main = None
         self._asking = False  # _ask_wanted() is at work
+        self._greeting = False  # _up() is
         self._end = asyncio.Event()
         coldframe.node = self
 
@@ -461,11 +465,16 @@ class Node:
 
     async def _up(self):
         # The connection has come up: ask for the topics, greet the broker, publish what is read on a schedule.
+        if self._greeting:
+            return  # since the connection before this one; what it waits for goes out again by itself
+        self._greeting = True
         try:
             await self._ask_wanted()
             await self.publish("./available", "online", 1, True)
         except OSError:
             return  # it has gone down again
+        finally:
+            self._greeting = False
         for topic in self.topics:
             topic.due = None
         self._read_due()

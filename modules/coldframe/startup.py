@@ -99,7 +99,7 @@ def _user(path, scope):
     except SystemExit:
         bootrecord.mark(bootrecord.IDLE)
         raise  # a soft reset on purpose
-    except Exception as e:
+    except BaseException as e:  # CancelledError is no Exception
         _failed(path, e)
         bootrecord.mark(bootrecord.FAILED)
         return False

@@ -46,9 +46,7 @@ def collect(node):
 
 def show(node):
     """Print a screen for a person at the REPL."""
-    print(
-        "coldframe %s on %s, MicroPython %s" % (__version__, hal.board(), sys.version.split(";")[-1].strip())
-    )
+    print("coldframe %s on %s, %s" % (__version__, hal.board(), sys.version.split(";")[-1].strip()))
     print(
         "started by: %s; boot %d, failed in a row %d%s"
         % (

@@ -1,5 +1,7 @@
 """coldframe.bootrecord: which boots count as failed, and what three of them lead to."""
 
+import os
+
 import minitest
 from coldframe import bootrecord, hal, store
 
@@ -105,6 +107,30 @@ def test_a_record_that_makes_no_sense_is_a_new_one():
         store.write(bootrecord.FILE, data)
         minitest.equal(_boot("power"), False)
         minitest.equal(bootrecord.boots(), 1)
+
+
+def test_memory_that_cannot_be_used_stops_no_boot():
+    def broken(data):
+        raise OSError(28)
+
+    _fresh()
+    real = hal.keep
+    hal.keep = broken  # such as the ESP32's NVS when it is full
+    try:
+        minitest.equal(_boot("power"), False)
+        bootrecord.mark(bootrecord.RUNNING)
+    finally:
+        hal.keep = real
+
+
+def test_a_folder_in_the_place_of_the_record_stops_no_boot():
+    _fresh()
+    os.mkdir(bootrecord.FILE)
+    try:
+        minitest.equal(_boot("power"), False)
+        bootrecord.mark(bootrecord.RUNNING)
+    finally:
+        os.rmdir(bootrecord.FILE)
 
 
 minitest.run(globals())

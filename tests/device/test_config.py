@@ -1,6 +1,7 @@
 """coldframe.config: one table, clear errors, and no file that keeps a device from starting."""
 
 import json
+import time
 
 import minitest
 from coldframe import config, store
@@ -89,9 +90,9 @@ def test_wrong_kinds():
     minitest.equal(
         _errors({"mqtt": 5, "wifi": {"networks": {"a": "b"}}, "log": []}),
         [
-            "log: expected an object {...}, got []",
+            "log: expected an object {...}, got a list [...]",
             "mqtt: expected an object {...}, got 5",
-            'wifi.networks: expected a list [...], got {"a": "b"}',
+            "wifi.networks: expected a list [...], got an object {...}",
         ],
     )
 
@@ -113,8 +114,45 @@ def test_a_wrong_network_does_not_cost_the_others():
 
 
 def test_no_password_in_an_error():
-    errors = _errors({"mqtt": {"password": ["hunter2"]}})
-    assert len(errors) == 1 and "hunter2" not in errors[0], errors
+    # Also where the slip is one level higher, so that the password is not under its own name.
+    for data in (
+        {"mqtt": {"password": ["hunter2"]}},
+        {"mqtt": "hunter2"},
+        {"mqtt": {"host": {"password": "hunter2"}}},
+        {"wifi": {"networks": {"ssid": "A", "password": "hunter2"}}},
+        {"wifi": {"networks": [["A", "hunter2"]]}},
+        {"wifi": {"networks": ["hunter2"]}},
+        {"wifi": [{"ssid": "A", "password": "hunter2"}]},
+    ):
+        errors = _errors(data)
+        assert len(errors) == 1 and "hunter2" not in errors[0], errors
+
+
+def test_deep_nesting():
+    _clean()
+
+    def deep(f):
+        f.write('{"name": "a", "mqtt": {"port": ')
+        for _ in range(1000):
+            f.write("[[[[")
+        for _ in range(1000):
+            f.write("]]]]")
+        f.write("}}")
+
+    store.write(PATH, deep)
+    c, errors = config.load(PATH)
+    if "too large for the memory" not in errors[0]:  # on the smallest target
+        minitest.equal((c.name, errors), ("a", ["mqtt.port: expected 1 to 65535, got a list [...]"]))
+    _clean()
+
+
+def test_the_number_of_errors_is_limited():
+    c = {"key%d" % n: 1 for n in range(60)}
+    c["name"] = "a"
+    errors = []
+    config.check(c, errors)
+    minitest.equal(c, {"name": "a"})
+    minitest.equal((len(errors), errors[-1]), (9, "and more errors, which are not shown"))
 
 
 def test_broken_files():
@@ -136,6 +174,39 @@ def test_broken_files():
         minitest.equal(c["mqtt.port"], 1883)
         assert store.same(PATH, "t_config.broken"), text
     _clean()
+
+
+def test_where_a_file_is_broken():
+    for text, expected in (
+        ('{"a": "\\"", "b": 1', "(1 closing bracket(s) missing)"),
+        ('{"a": 1}}', "(1 closing bracket(s) too many)"),
+        ('{"a": "x,\n}', "(a text is not closed before the end of line 1)"),
+        ('{"\u00e9": "\u20ac"\n"b": 1', "(a comma is missing before line 2, or in it)"),
+        ('{"a": [1,\n2,]', "(a comma too many before line 2, or in it)"),
+        ("{\n\n# note\n}", "(unexpected # in line 3)"),
+        (b'{"a": "\xff"}', "(it is not UTF-8 text)"),
+    ):
+        _clean()
+        errors = _load(text)[1]
+        minitest.equal(errors, [PATH + ": expected JSON, got something else " + expected])
+    _clean()
+
+
+def test_a_large_broken_file_takes_no_longer_per_byte():
+    from coldframe.configload import _where
+
+    def best(size):
+        text = bytearray(b" " * size)
+        took = []
+        for _ in range(3):
+            start = time.ticks_us()
+            _where(text)
+            took.append(time.ticks_diff(time.ticks_us(), start))
+        return min(took)
+
+    small = best(512)
+    large = best(8192)
+    assert large < 64 * small, (small, large)  # 16 times; it was 256 times
 
 
 def test_too_large_a_file():

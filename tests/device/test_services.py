@@ -123,5 +123,14 @@ def test_ctrl_c_and_resume():
     asyncio.new_event_loop()
 
 
+def test_a_base_topic_that_grows_too_long():
+    node = Node({"name": "n" * 60, "mqtt": {"base": "{name}/{name}/{name}"}})
+    minitest.equal(node.base, "coldframe/" + node.id)
+    minitest.equal(
+        node.errors,
+        ['mqtt.base: expected a topic of 1 to 127 bytes without + and #, got "{name}/{name}/{name}"'],
+    )
+
+
 minitest.run(globals())
 store.remove(bootrecord.FILE)

@@ -87,6 +87,13 @@ def test_a_broken_main_leaves_a_node_without_the_app():
     assert not hasattr(node, "app")
 
 
+def test_a_main_that_ends_in_a_cancelled_task_leaves_a_node():
+    _fresh(t_main_py="import asyncio\nraise asyncio.CancelledError\n")
+    node = _run(startup.main, _scope())
+    minitest.equal(seen, ["node"])
+    assert node.errors[0].startswith("t_main.py: CancelledError"), node.errors
+
+
 def test_ctrl_c_in_main_leads_to_the_repl():
     _fresh(t_main_py="raise KeyboardInterrupt\n")
     minitest.equal(_run(startup.main, _scope()), None)

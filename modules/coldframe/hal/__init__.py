@@ -16,6 +16,7 @@ except ImportError:  # a build without hardware, such as those for tests
 RXBUF = 1024  # bytes of the receive buffer of uart()
 UART_PINS = True  # whether the pins of a UART can be chosen
 LED = None  # name of the pin with the board's own light; None = the one that board.toml names
+HARD = "hard"  # what machine.HARD_RESET means in the words of reset_cause()
 DOG_LONGEST = 0  # longest time in ms that the hardware watchdog can wait; 0 = none that can be stopped again
 DOG_TIMER = None  # number of the timer for the watchdog; None = there are no timers
 
@@ -37,7 +38,7 @@ def reset_cause():
             ("watchdog", "WDT_RESET"),
             ("soft", "SOFT_RESET"),
             ("deepsleep", "DEEPSLEEP_RESET"),
-            ("hard", "HARD_RESET"),
+            (HARD, "HARD_RESET"),
             ("power", "PWRON_RESET"),
         ):
             if getattr(machine, name, None) == cause:

@@ -3,6 +3,9 @@
 import esp32
 from micropython import const
 
+# MicroPython says HARD_RESET here after a crash and after machine.reset(); the button counts as power. A crash must
+# not pass for a person at the button, who makes no boot a failed one.
+HARD = "soft"
 # The hardware watchdog of ESP-IDF cannot be stopped again by a program, so it is left alone; the timer does the work.
 DOG_TIMER = const(0)
 

@@ -90,10 +90,13 @@ def watchdog(timeout, before=None):
 
 
 def later(delay, function):
-    """Call function() once, delay milliseconds from now, whatever program runs. False if the chip has no timers."""
+    """Call function() once, delay milliseconds from now, whatever program runs. False if no timer is there for it."""
     if hal.DOG_TIMER is None or not hasattr(machine, "Timer"):
         return False
-    machine.Timer(hal.DOG_TIMER).init(
-        mode=machine.Timer.ONE_SHOT, period=delay, callback=lambda _: function()
-    )
+    try:
+        machine.Timer(hal.DOG_TIMER).init(
+            mode=machine.Timer.ONE_SHOT, period=delay, callback=lambda _: function()
+        )
+    except OSError:  # there are no more timers
+        return False
     return True

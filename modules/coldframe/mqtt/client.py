@@ -293,13 +293,6 @@ class Client(Wire):
             reader = core.create_task(self._read())
             while self._why is None:
                 if self._code is not None and not self._live:
-                    if self._code:
-                        n = self._code
-                        self._why = "the broker refused the connection: %s (code %d)" % (
-                            _REFUSALS[n - 1] if n <= len(_REFUSALS) else "unknown reason",
-                            n,
-                        )
-                        return True
                     self._begin()
                 else:
                     await self._nap(self._watch())
@@ -311,7 +304,7 @@ class Client(Wire):
             if reader is not None:
                 reader.cancel()
             self._over()
-        return False
+        return bool(self._code)
 
     def _begin(self):
         # The broker has accepted: restore what a connection carries.
@@ -422,15 +415,15 @@ class Client(Wire):
                     kind = decoder.next()
                     if kind == codec.PUBLISH and self._code is not None:
                         self._on_publish(decoder)
-                        if self._ctl_full():
-                            self._flush_ctl()
-                            await self._room()
                     elif kind:
                         self._on_packet(kind, decoder)
                     else:
                         break
                     if self._why is not None:
                         return
+                    if self._ctl_full():
+                        self._flush_ctl()
+                        await self._room()
                 fills += 1
                 if fills >= _FILLS:
                     fills = 0
@@ -485,9 +478,13 @@ class Client(Wire):
         elif kind == codec.PUBREL:
             self._control(0x70, packet.id)
         elif kind == codec.CONNACK:
-            self._code = packet.code
+            self._code = n = packet.code
             self._session = packet.session
             self._asking = False
+            if n:
+                # Now, and not when run() has its turn: the broker closes the connection right behind it.
+                what = _REFUSALS[n - 1] if n <= len(_REFUSALS) else "unknown reason"
+                self._lost("the broker refused the connection: %s (code %d)" % (what, n))
             self._wake()
         else:
             self._lost("unexpected packet of type %d" % kind)
@@ -508,7 +505,11 @@ class Client(Wire):
         codec.publish(self._scratch(), topic, len(payload), 1, retain, False, 1)  # raises when invalid
         window = self._window
         while window.full():
-            yield window.wait_space()
+            try:
+                yield window.wait_space()
+            except asyncio.CancelledError:
+                window.pass_on()
+                raise
             if self._task is None:
                 raise OSError("disconnected")
         if not window.used:

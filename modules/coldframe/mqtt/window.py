@@ -97,6 +97,11 @@ class Window:
         self._space.push(core.cur_task)
         core.cur_task.data = self._space
 
+    def pass_on(self):
+        """Wake the next task that waits for space: the one that was woken for it has been cancelled."""
+        if not self.full() and self._space.peek():
+            core._task_queue.push(self._space.pop())
+
     def remove(self, task):
         """The waiting task was cancelled; its message stays accepted all the same."""
         ring = self._ring
