@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from kit import board as boards
-from kit import builder, diagnose, facts, ui
+from kit import builder, diagnose, facts, publish, ui
 from kit.board import PROJECT, Board
 from kit.ui import UserError
 
@@ -88,6 +88,7 @@ def run(argv: Sequence[str]) -> int:
     args = parse(argv)
     began = time.monotonic()
     chosen = [boards.load(name) for name in dict.fromkeys(args.boards)]
+    publish.check(args.out)
     builder: Callable[[argparse.Namespace, list[Board]], list[Path]]
     builder = build_here if args.native or facts.in_container() else build_in_container
     try:

@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import json
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -124,7 +125,9 @@ async def show(broker: Mosquitto, once: bool) -> None:
 
     def shown(source: str) -> Callable[[str], None]:
         def line(text: str) -> None:
-            print(f"{time.monotonic() - start:6.1f} s  {source:<6} {text.rstrip()}", flush=True)
+            # In one piece: the simulated board's lines come from a thread of their own.
+            sys.stdout.write(f"{time.monotonic() - start:6.1f} s  {source:<6} {text.rstrip()}\n")
+            sys.stdout.flush()
 
         return line
 
@@ -158,7 +161,7 @@ async def show(broker: Mosquitto, once: bool) -> None:
 
 
 HELP = """\
-They go on until you press Ctrl-C. Meanwhile, from another terminal:
+They go on until you press Ctrl-C. Meanwhile, from another terminal (Debian package mosquitto-clients):
   mosquitto_sub -p {port} -v -t 'demo/#'                      everything they publish
   mosquitto_pub -p {port} -t demo/pico/SYSINFO_ -m ''         ask the Pico about itself
   mosquitto_pub -p {port} -t demo/sim/temperature/set -m 30   set the simulated thermometer
@@ -196,6 +199,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--once", action="store_true", help="end after the first exchange with both nodes")
     parser.add_argument("--port", type=int, default=None, help="the broker's port (1883 if that is free)")
     arguments = parser.parse_args(argv)
+    if arguments.port is not None and not 1 <= arguments.port <= 65535:
+        raise UserError(f"got {arguments.port}", where="--port", expected="1 to 65535")
     images.ensure(["RPI_PICO", "UNIX"])
     with Mosquitto(arguments.port) as broker:
         ui.say(f"mosquitto listens on 127.0.0.1:{broker.port}")

@@ -27,11 +27,16 @@ PROGRAMS = {
     "gcc": "gcc libc6-dev",
     "make": "make",
     "git": "git",
+    "mount": "mount",
+    "ps": "procps",
 }
 
 
 def main(argv: list[str]) -> int:
     """Return the exit status of pytest (0 when every test passed)."""
+    if "-h" in argv or "--help" in argv:
+        print((__doc__ or "").strip())
+        return 0
     build = "--no-build" not in argv
     argv = [argument for argument in argv if argument != "--no-build"]
     host.ensure(PROGRAMS, "the tests")

@@ -54,12 +54,13 @@ class Mosquitto:
         end = time.monotonic() + _START_DEADLINE
         while not _accepts(self.port):
             if self._process.poll() is not None or time.monotonic() > end:
+                said = log.read_text(errors="replace").strip()  # before stop() removes the folder
                 self.stop()
                 raise UserError(
                     "mosquitto did not start",
                     where=f"port {self.port}",
                     expected="a broker that accepts connections",
-                    hint=log.read_text(errors="replace").strip(),
+                    hint=said,
                 )
             time.sleep(0.02)
 

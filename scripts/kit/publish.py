@@ -21,9 +21,22 @@ from pathlib import Path
 
 from kit import diagnose
 from kit.report import sha256
+from kit.ui import UserError
 
 SUMS = "SHA256SUMS"
 _LINE = re.compile(r"^([0-9a-f]{64}) [ *](\S+)$")
+
+
+def check(out: Path) -> None:
+    """Find out before a build, not after it, that its files cannot be put into `out`. Changes nothing.
+
+    Raises:
+        UserError: `out`, or the folder in which it is to be made, is no folder or cannot be written.
+    """
+    there = _existing(out)
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        what = "cannot be written" if there.is_dir() else "is not a folder"
+        raise UserError(what, where=there, expected="a folder for the images", hint="see --out")
 
 
 @contextmanager
@@ -33,13 +46,21 @@ def staging(out: Path) -> Iterator[Path]:
         out.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=".new-", dir=out))
     except OSError as error:
-        raise _translate(error, out) from error
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise diagnose.disk_full(_existing(out)) from error
+        raise UserError(
+            error.strerror or str(error), where=out, expected="a folder that can be made and written"
+        ) from error
     try:
         yield folder
     except OSError as error:
         raise _translate(error, out) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _existing(path: Path) -> Path:
+    return next(folder for folder in (path, *path.absolute().parents) if folder.exists())
 
 
 def _translate(error: OSError, where: Path) -> Exception:

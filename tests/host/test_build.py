@@ -147,6 +147,15 @@ def test_an_unknown_board_is_one_error_with_the_nearest_name() -> None:
     assert "Traceback" not in done.stderr and done.stdout == ""
 
 
+def test_an_out_that_is_a_file_is_one_error_before_anything_is_built(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    cmd, env = command(project, tmp_path / "file" / "dist", tmp_path / "work")
+    done = subprocess.run(cmd, env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {tmp_path / 'file'}: is not a folder; expected a folder")
+    assert not (tmp_path / "work").exists()
+
+
 def test_a_broken_c_file_gives_the_compilers_first_error(project: Path, tmp_path: Path) -> None:
     (project / "prog.c").write_text(
         "int main(void) {\n    return first_mistake;\n}\nint f(void) { return second; }\n"
