@@ -1,7 +1,8 @@
-"""The generated documentation is what the code says."""
+"""The generated documentation is what the code says, and what a page points to is there."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -60,3 +61,27 @@ def test_keys_are_used_by_the_code() -> None:
     for key in docs.read_keys():
         name = key.path.rsplit(".", 1)[-1]
         assert f'"{key.path}"' in code or f'"{name}"' in code, key.path
+
+
+def test_links_lead_somewhere() -> None:
+    pages = [
+        *ROOT.glob("*.md"),
+        *(page for folder in ("docs", "boards", "cli", "examples") for page in (ROOT / folder).rglob("*.md")),
+    ]
+    assert len(pages) > 10
+    dead = []
+    for page in pages:
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
+            if "://" not in target and not (page.parent / target).exists():
+                dead.append(f"{page.relative_to(ROOT)}: {target}")
+    assert not dead
+
+
+def test_every_released_board_says_how_to_flash_it() -> None:
+    from kit import board
+
+    listed = (ROOT / "docs/boards.md").read_text()
+    for name in board.names():
+        if board.load(name).release:
+            assert (ROOT / "boards" / name / "deploy.md").is_file(), name
+            assert f"(../boards/{name}/deploy.md)" in listed, name
