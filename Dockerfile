@@ -139,8 +139,9 @@ ENV COLDFRAME_CACHE=/usr/src/coldframe/build/cache
 WORKDIR /usr/src/coldframe
 COPY . ./
 # The compilers' logs are printed between two marks: it is the one way out of a stage that may have failed.
+# All in one stream (2>&1): of two, a message could overtake a mark.
 RUN --mount=type=cache,id=coldframe-mpy-cross,target=/usr/src/coldframe/build/cache/mpy-cross \
-    python3 scripts/build.py ${JOBS:+--jobs $JOBS} ${LOCKED:+--locked} --out /dist $BOARDS; status=$?; \
+    python3 scripts/build.py ${JOBS:+--jobs $JOBS} ${LOCKED:+--locked} --out /dist $BOARDS 2>&1; status=$?; \
     for log in build/*/build.log; do test -f "$log" && echo "::: $log" && cat "$log" && echo ":::"; done; \
     exit $status
 
