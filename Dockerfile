@@ -10,14 +10,14 @@
 # an image. Those that come along as dependencies are listed in /etc/coldframe/packages.
 
 # scripts/container.py gives the digest from sources.toml here wherever a registry answers.
-ARG BASE=docker.io/library/debian:trixie-slim
+ARG BASE=debian:trixie-slim
 # Which stage the build runs on; scripts/container.py gives the name of the stage's cached image.
 ARG PORT=rp2
 
 FROM ${BASE} AS base
 ENV COLDFRAME_CONTAINER=1 LC_ALL=C.UTF-8 PYTHONDONTWRITEBYTECODE=1 DEBIAN_FRONTEND=noninteractive
 COPY scripts/apt-install.sh /usr/local/bin/apt-install
-ARG BASE_NOTE=docker.io/library/debian:trixie-slim
+ARG BASE_NOTE=debian:trixie-slim
 RUN mkdir /etc/coldframe && echo "$BASE_NOTE" > /etc/coldframe/base \
     && printf 'path-exclude=/usr/share/%s/*\n' doc info locale man >> /etc/dpkg/dpkg.cfg.d/coldframe \
     && echo 'path-include=/usr/share/doc/*/copyright' >> /etc/dpkg/dpkg.cfg.d/coldframe
