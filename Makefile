@@ -29,5 +29,5 @@ simulate:   ## run simulated boards: make simulate ARGS="-n 20"
 lint:       ## check the style of the Python files
 	@scripts/setup.sh && $(PY) -m ruff check . && $(PY) -m ruff format --check --diff .
 
-clean:      ## remove what the build made (not the cache of sources)
+clean:      ## remove what the scripts made here: build/, dist/, .venv (not the cache)
 	rm -rf build dist .venv
