@@ -18,23 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from kit import board as boards
+from kit import facts as tree
 from kit import ui
 from kit.publish import SUMS
 from kit.report import sha256
 from kit.ui import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-def version(root: Path = ROOT) -> str:
-    """Return the version of the tree, as modules/coldframe/version.py has it."""
-    text = (root / "modules" / "coldframe" / "version.py").read_text()
-    found = re.search(r'^__version__ = "([^"]+)"', text, re.M)
-    if not found:
-        raise UserError(
-            "has no __version__", where="modules/coldframe/version.py", expected='__version__ = "X.Y.Z"'
-        )
-    return found[1]
 
 
 def check(dist: Path, tag: str, expected: list[str], commit: str | None, root: Path = ROOT) -> None:
@@ -50,7 +40,7 @@ def check(dist: Path, tag: str, expected: list[str], commit: str | None, root: P
     Raises:
         UserError: with the first thing that is wrong.
     """
-    now = version(root)
+    now = tree.version(root)
     if tag != f"v{now}":
         raise UserError(
             f"the tag is {tag!r}", where="release", expected=f"'v{now}', the version of this tree"
@@ -138,7 +128,7 @@ def main(argv: list[str]) -> int:
     arguments = parser.parse_args(argv)
     expected = [name for name in boards.names() if boards.load(name).release]
     check(arguments.dist, arguments.tag, expected, os.environ.get("GITHUB_SHA") or _head(ROOT))
-    text = notes((ROOT / "CHANGELOG.md").read_text(), version())
+    text = notes((ROOT / "CHANGELOG.md").read_text(), tree.version(ROOT))
     _write_sums(arguments.dist)
     if arguments.notes:
         arguments.notes.write_text(text)

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from kit import fresh, ui
+from kit import facts, fresh, ui
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DIST = ROOT / "dist"
@@ -35,7 +35,4 @@ def ensure(boards: list[str]) -> None:
 
 def path(board: str, suffix: str = "") -> Path:
     """Return the image of *board* in dist/ (suffix ".uf2", ".elf" or "" for the simulated board)."""
-    version = (
-        (ROOT / "modules" / "coldframe" / "version.py").read_text().split('__version__ = "')[1].split('"')[0]
-    )
-    return DIST / f"coldframe-{board}-{version}{suffix}"
+    return DIST / f"coldframe-{board}-{facts.version(ROOT)}{suffix}"

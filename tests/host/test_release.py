@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import release
 from kit import board as boards
+from kit import facts as kit_facts
 from kit.ui import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
-NOW = release.version()
+NOW = kit_facts.version(ROOT)
 TAG = f"v{NOW}"
 COMMIT = "c" * 40
 
