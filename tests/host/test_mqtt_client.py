@@ -11,28 +11,6 @@ from host.mqttnode import MqttNode
 from host.proxy import Proxy
 
 
-@pytest.fixture
-def broker(tmp_path):
-    broker = Mosquitto(tmp_path / "broker").start()
-    yield broker
-    broker.stop()
-
-
-@pytest.fixture
-def closing():
-    """Things to be closed or killed after the test, newest first."""
-    things: list = []
-
-    def later(thing):
-        things.append(thing)
-        return thing
-
-    yield later
-    for thing in reversed(things):
-        getattr(thing, "close", None) and thing.close()
-        getattr(thing, "kill", None) and thing.kill()
-
-
 @pytest.mark.parametrize("qos", [0, 1])
 def test_publishes(broker, closing, qos):
     peer = closing(Peer(broker.port, ["t/#"]))

@@ -15,32 +15,11 @@ import zlib
 import pytest
 from coldframe_cli import framing, lines
 from coldframe_cli.bridge import Bridge
-from host.brokers import Mosquitto, Peer, free_port, until
+from host.brokers import Peer, free_port, until
 from host.mqttnode import ROOT, MqttNode
 from host.proxy import LoopThread, Proxy
 
 WINDOW = 240  # bytes: the device's default
-
-
-@pytest.fixture
-def broker(tmp_path):
-    broker = Mosquitto(tmp_path / "broker").start()
-    yield broker
-    broker.stop()
-
-
-@pytest.fixture
-def closing():
-    things: list = []
-
-    def later(thing):
-        things.append(thing)
-        return thing
-
-    yield later
-    for thing in reversed(things):
-        getattr(thing, "close", None) and thing.close()
-        getattr(thing, "kill", None) and thing.kill()
 
 
 class BridgeServer:
