@@ -23,6 +23,9 @@ FIRST = ["-n", "2", "tests/device", "tests/host", "tests/emulator"]
 SECOND = ["tests/images"]
 PROGRAMS = {
     "mosquitto": "mosquitto",
+    "rabbitmqctl": "rabbitmq-server",
+    "node": "nodejs",
+    "npm": "npm",
     "qemu-system-xtensa": "qemu-system-misc",
     "gcc": "gcc libc6-dev",
     "make": "make",

@@ -6,11 +6,16 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from kit.ui import UserError
 
 # Debian puts servers and QEMU where an ordinary user's PATH does not always look.
 _EXTRA_PATH = ("/usr/sbin", "/sbin", "/usr/local/sbin")
+# Asked by Debian's packages whether the service that they bring may be started; 101 means that it may not.
+_POLICY = Path("/usr/sbin/policy-rc.d")
 
 
 def find(program: str) -> str | None:
@@ -40,7 +45,8 @@ def ensure(programs: dict[str, str], why: str) -> dict[str, str]:
             )
         print(f"Installing {', '.join(missing)} with apt (needed for {why}) ...", file=sys.stderr, flush=True)
         _apt(["apt-get", "update"], strict=False)
-        _apt(command, strict=True)
+        with _no_services():
+            _apt(command, strict=True)
     found = {program: find(program) for program in programs}
     for program, path in found.items():
         if path is None:
@@ -50,6 +56,23 @@ def ensure(programs: dict[str, str], why: str) -> dict[str, str]:
                 expected=f"a program {program} in PATH",
             )
     return {program: str(path) for program, path in found.items()}
+
+
+@contextmanager
+def _no_services() -> Iterator[None]:
+    """Keep packages such as a broker's from starting their service while they are installed.
+
+    What needs the program starts one of its own; a service would only hold the usual port.
+    """
+    made = not _POLICY.exists()
+    if made:
+        _POLICY.write_text("#!/bin/sh\nexit 101\n")
+        _POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        if made:
+            _POLICY.unlink(missing_ok=True)
 
 
 def _apt(command: list[str], *, strict: bool) -> None:

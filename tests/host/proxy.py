@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from collections.abc import Callable, Coroutine
+
+_PIECE = 4096  # bytes that are forwarded at once, at most
 
 
 class LoopThread:
@@ -35,26 +38,46 @@ class LoopThread:
 class Proxy:
     """Forwards connections made to ``port`` on to 127.0.0.1:``target``.
 
-    stall() makes the link half-open: it stays, but nothing comes through any more, not even an end. go_on()
-    lets new connections through again; those that were stalled stay so. ``damage``, if set, gets each piece
-    of bytes that goes ("up" to the target or "down"), and returns what is forwarded instead.
+    Its faults, to be used from the test's thread:
+
+    * cut(): all connections are reset.
+    * stall(): the link is half-open: it stays, but nothing comes through any more, not even an end. go_on() lets
+      new connections through again; those that were stalled stay so.
+    * truncate(way, n): n bytes more go through that way, then the connection that carried the last is ended in
+      an orderly way (FIN) at both sides: a packet may end in its middle.
+    * ``delay``: seconds that each piece is late, both ways; None: not at all.
+    * ``rate``: bytes/s, both ways together for each connection and way; None: no limit.
+    * refuse(): all connections are reset, and new ones refused, as with a machine whose broker is down.
+    * take_away(): stall(), and new connections get no answer at all, as without a network. come_back() ends
+      this and refuse().
+    * ``damage``, if set, gets each piece of bytes that goes ("up" to the target or "down"), and returns what is
+      forwarded instead.
     """
 
     def __init__(self, target: int) -> None:
         self.target = target
         self.accepted = 0
+        self.forwarded = 0  # bytes, both ways
         self.damage: Callable[[str, bytes], bytes] | None = None
+        self.delay: float | None = None
+        self.rate: int | None = None
         self._stalled = False
+        self._left: dict[str, int] = {}  # way -> bytes until the connection is ended
         self._writers: list[asyncio.StreamWriter] = []
+        self._deaf: list[socket.socket] = []
         self._thread = LoopThread()
-        self._server = self._thread.run(asyncio.start_server(self._serve, "127.0.0.1", 0))
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._server: asyncio.Server | None = None
+        self.port = 0
+        self._thread.run(self._listen())
 
     def stall(self) -> None:
         self._stalled = True
 
     def go_on(self) -> None:
         self._stalled = False
+
+    def truncate(self, way: str, n: int) -> None:
+        self._left[way] = n
 
     def cut(self) -> None:
         """Reset all connections."""
@@ -66,41 +89,127 @@ class Proxy:
 
         self._thread.run(abort())
 
+    def refuse(self) -> None:
+        self._thread.run(self._unlisten())
+        self.cut()
+
+    def take_away(self) -> None:
+        self.stall()
+        self._thread.run(self._unlisten())
+        # A full queue of connections: the kernel leaves further ones without an answer.
+        deaf = socket.socket()
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        deaf.bind(("127.0.0.1", self.port))
+        deaf.listen(0)
+        self._deaf = [deaf]
+        for _ in range(2):
+            filling = socket.socket()
+            filling.setblocking(False)
+            filling.connect_ex(deaf.getsockname())
+            self._deaf.append(filling)
+
+    def come_back(self) -> None:
+        for s in reversed(self._deaf):
+            s.close()
+        self._deaf.clear()
+        self.go_on()
+        self._thread.run(self._listen())
+
+    def heal(self) -> None:
+        """End all faults that last; those connections that were stalled stay so."""
+        self.delay = self.rate = self.damage = None
+        self._left.clear()
+        if self._server is None:
+            self.come_back()
+        self.go_on()
+
     def close(self) -> None:
+        for s in self._deaf:
+            s.close()
         self.cut()
         self._thread.close()
+
+    async def _listen(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, limit=_PIECE)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def _unlisten(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
         self._writers.append(writer)
         stalled = asyncio.Event()
         try:
-            target_reader, target_writer = await asyncio.open_connection("127.0.0.1", self.target)
+            target_reader, target_writer = await asyncio.open_connection(
+                "127.0.0.1", self.target, limit=_PIECE
+            )
         except OSError:
             writer.transport.abort()
             return
         self._writers.append(target_writer)
-        await asyncio.gather(
-            self._forward("up", reader, target_writer, stalled),
-            self._forward("down", target_reader, writer, stalled),
-        )
+        try:
+            await asyncio.gather(
+                self._forward("up", reader, target_writer, stalled),
+                self._forward("down", target_reader, writer, stalled),
+            )
+        finally:
+            for w in (writer, target_writer):
+                if w in self._writers and not stalled.is_set():
+                    self._writers.remove(w)
 
     async def _forward(
         self, way: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, stalled: asyncio.Event
     ) -> None:
+        # Reading and writing are apart, so that a delay is one, and not a limit of the rate as well.
+        loop = asyncio.get_running_loop()
+        pieces: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(64)
+
+        async def write() -> None:
+            broken = False  # what comes then is taken and forgotten, so that the reading side never waits
+            while (item := await pieces.get())[1]:
+                due, data = item
+                if (early := due - loop.time()) > 0:
+                    await asyncio.sleep(early)
+                try:
+                    while data and not broken:
+                        n = min(len(data), max(self.rate // 10, 1)) if self.rate else len(data)
+                        self.forwarded += n
+                        writer.write(data[:n])
+                        await writer.drain()
+                        data = data[n:]
+                        if self.rate:
+                            await asyncio.sleep(n / self.rate)
+                except OSError:
+                    broken = True
+
+        writing = asyncio.create_task(write())
         try:
-            while data := await reader.read(4096):
+            while data := await reader.read(_PIECE):
                 if self._stalled:
                     stalled.set()
                 if stalled.is_set():
                     continue  # swallowed, and the same for the rest of this connection
                 if self.damage is not None:
                     data = self.damage(way, data)
-                writer.write(data)
-                await writer.drain()
+                left = self._left.get(way)
+                if left is not None:
+                    data = data[:left]
+                    self._left[way] = left - len(data)
+                if data:
+                    await pieces.put((loop.time() + (self.delay or 0), data))
+                if left is not None and self._left[way] == 0:
+                    del self._left[way]
+                    break
         except OSError:
             pass
         if self._stalled:
             stalled.set()
         if not stalled.is_set():
+            await pieces.put((0, b""))
+            await writing
             writer.close()
+        else:
+            writing.cancel()

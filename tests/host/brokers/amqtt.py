@@ -1,0 +1,62 @@
+"""amqtt, a broker in Python, from PyPI; in an environment of its own, as it wants a good many packages."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Self
+
+from host.brokers import packages
+from host.brokers.base import Broker
+
+
+class Amqtt(Broker):
+    name = "amqtt"
+    end_signal = signal.SIGINT
+    cannot = {
+        "MQTT 5": "it speaks MQTT 3.1.1 only",
+        "keep messages over a restart": "what is stored is subscriptions and retained messages, not what "
+        "waits for a session or is under way to it",
+    }
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._mark = 0  # where in the log the present start begins
+        self._python = packages.python("amqtt")
+        # JSON is YAML, too.
+        (folder / "broker.yaml").write_text(
+            json.dumps(
+                {
+                    "listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{self.port}"}},
+                    "plugins": {
+                        "amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True},
+                        "amqtt.contrib.persistence.SessionDBPlugin": {
+                            "connection": f"sqlite+aiosqlite:///{folder}/state.db",
+                            "clear_on_shutdown": False,
+                        },
+                    },
+                }
+            )
+        )
+
+    def _command(self) -> list[str]:
+        return [
+            str(self._python),
+            "-m",
+            "amqtt.scripts.broker_script",
+            "-c",
+            str(self.folder / "broker.yaml"),
+        ]
+
+    def start(self) -> Self:
+        """Start it, and return once it takes connections and knows its sessions again."""
+        self._mark = len(self.log) if (self.folder / "output.log").exists() else 0
+        return super().start()
+
+    def _listening(self) -> bool:
+        # It listens some milliseconds before it has its sessions; who connects then is a stranger to it.
+        return "Starting session expiration monitor" in self.log[self._mark :] and super()._listening()
+
+    def _state(self) -> list[Path]:
+        return [self.folder / "state.db"]
