@@ -23,6 +23,7 @@ CORE = (
     "configkeys.py",
     "configload.py",
     "core.py",
+    "dns.py",
     "log.py",
     "startup.py",
     "store.py",
@@ -41,6 +42,7 @@ MQTT = (
     "wire.py",
 )
 FULL = ("codec_py.py",)
+TLS = ("mqtt/tls.py", "mqtt/tlsdate.py")
 
 # opt=1 drops asserts and `if __debug__`, but keeps line numbers for tracebacks from far away.
 include("$(MPY_DIR)/extmod/asyncio")
@@ -52,4 +54,5 @@ package("coldframe/mqtt", MQTT, base_path="modules", opt=1)
 if options.tier == "full":
     package("coldframe", FULL, base_path="modules", opt=1)
 if options.ssl:
+    package("coldframe", TLS, base_path="modules", opt=1)
     module("ssl.py", base_path="modules", opt=1)

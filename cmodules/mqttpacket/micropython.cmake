@@ -4,6 +4,7 @@ target_sources(usermod_mqttpacket INTERFACE
     ${CMAKE_CURRENT_LIST_DIR}/mqttpacket_encode.c
     ${CMAKE_CURRENT_LIST_DIR}/mqttpacket_strings.c
     ${CMAKE_CURRENT_LIST_DIR}/mod_mqttpacket.c
+    ${CMAKE_CURRENT_LIST_DIR}/mod_poke.c
 )
 target_include_directories(usermod_mqttpacket INTERFACE ${CMAKE_CURRENT_LIST_DIR})
 target_link_libraries(usermod INTERFACE usermod_mqttpacket)

@@ -3,5 +3,6 @@ SRC_USERMOD_C += \
 	$(MQTTPACKET_DIR)/mqttpacket.c \
 	$(MQTTPACKET_DIR)/mqttpacket_encode.c \
 	$(MQTTPACKET_DIR)/mqttpacket_strings.c \
-	$(MQTTPACKET_DIR)/mod_mqttpacket.c
+	$(MQTTPACKET_DIR)/mod_mqttpacket.c \
+	$(MQTTPACKET_DIR)/mod_poke.c
 CFLAGS_USERMOD += -I$(MQTTPACKET_DIR)

@@ -462,6 +462,8 @@ static MP_DEFINE_CONST_FUN_OBJ_2(mod_match_obj, mod_match);
 static const mp_obj_str_t pingreq_obj = { { &mp_type_bytes }, 0, 2, (const byte *)"\xc0\x00" };
 static const mp_obj_str_t disconnect_obj = { { &mp_type_bytes }, 0, 2, (const byte *)"\xe0\x00" };
 
+MP_DECLARE_CONST_FUN_OBJ_1(mqttpacket_poke_obj); // mod_poke.c
+
 static const mp_rom_map_elem_t mqttpacket_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_mqttpacket) },
     { MP_ROM_QSTR(MP_QSTR_Decoder), MP_ROM_PTR(&decoder_type) },
@@ -474,6 +476,7 @@ static const mp_rom_map_elem_t mqttpacket_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_suback), MP_ROM_PTR(&mod_suback_obj) },
     { MP_ROM_QSTR(MP_QSTR_unsubscribe), MP_ROM_PTR(&mod_unsubscribe_obj) },
     { MP_ROM_QSTR(MP_QSTR_match), MP_ROM_PTR(&mod_match_obj) },
+    { MP_ROM_QSTR(MP_QSTR_poke), MP_ROM_PTR(&mqttpacket_poke_obj) },
     { MP_ROM_QSTR(MP_QSTR_PINGREQ_PACKET), MP_ROM_PTR(&pingreq_obj) },
     { MP_ROM_QSTR(MP_QSTR_DISCONNECT_PACKET), MP_ROM_PTR(&disconnect_obj) },
     { MP_ROM_QSTR(MP_QSTR_CONNECT), MP_ROM_INT(MQTT_CONNECT) },

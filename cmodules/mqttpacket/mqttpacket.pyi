@@ -125,3 +125,8 @@ def suback(buf: bytearray | memoryview, id: int, codes: Buffer) -> int: ...
 def unsubscribe(buf: bytearray | memoryview, id: int, topic: Text) -> int: ...
 def match(filter: Text, topic: Text) -> bool:
     """Does a topic filter (+, #, perhaps $share/GROUP/ before it) select a topic?"""
+
+def poke(stream: object) -> bool | None:
+    """Write zero bytes to a native stream: a TLS stream then goes on with its handshake.
+
+    Returns True once it is over, None while it is not. Raises what the stream raises."""

@@ -19,6 +19,7 @@ _MODULES = (
     "codec_py",
     "config",
     "core",
+    "dns",
     "hal",
     "log",
     "mqtt",

@@ -59,6 +59,38 @@ def led(on):
         _led.value(1 if on else 0)
 
 
+def name_servers():
+    """IPv4 addresses of the name servers that the network has named; [] if there are none, or no network."""
+    try:
+        import network
+
+        try:
+            server = network.ipconfig("dns")
+        except (AttributeError, ValueError):  # an older MicroPython
+            server = network.WLAN(network.STA_IF).ifconfig()[3]
+    except (ImportError, OSError):
+        return []
+    return [server] if server and server != "0.0.0.0" and ":" not in server else []
+
+
+def known_host(name):
+    """Addresses of a host that needs no name server, [] if it is known that there is none, None to ask a server."""
+
+
+def clock_is_set():
+    """Whether the date can be right: chips without a battery begin in 2000 or 2021."""
+    from time import gmtime
+
+    return gmtime()[0] >= 2025
+
+
+def set_clock(when):
+    """Set date and time (UTC): (year, month, day, hours, minutes, seconds). OSError where there is no clock."""
+    if not hasattr(machine, "RTC"):
+        raise OSError(19, "this board has no clock that can be set")
+    machine.RTC().datetime(when[:3] + (0,) + when[3:] + (0,))
+
+
 def uart(config):
     """Open a serial line.
 

@@ -1,4 +1,4 @@
-"""MQTT for devices: an asyncio client over TCP or a serial line.
+"""MQTT for devices: an asyncio client over TCP, TLS or a serial line.
 
 from coldframe.mqtt import Client, Tcp
 
@@ -11,11 +11,17 @@ from coldframe.mqtt.client import Client, MQTTError  # noqa: F401
 
 
 def __getattr__(name):
-    # A board uses one transport; the other one shall not cost it memory.
+    # A board uses one transport; the other ones shall not cost it memory.
     if name == "Tcp":
         from coldframe.mqtt.transport import Tcp
 
         return Tcp
+    if name == "Tls":
+        try:
+            from coldframe.mqtt.tls import Tls
+        except ImportError:
+            raise ImportError("this image has no TLS; docs/boards.md tells which one has")
+        return Tls
     if name == "Serial":
         from coldframe.mqtt.serial import Serial
 
