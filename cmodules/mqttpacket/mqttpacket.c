@@ -7,50 +7,12 @@
 
 #include "mqttpacket_private.h"
 
-typedef struct _error_info_t {
-    uint8_t reason;
-    const char *text;
-} error_info_t;
-
-static const error_info_t errors[-MQTT_ERR_LAST] = {
-    { 0x81, "packet type does not exist in MQTT 3.1.1" },
-    { 0x81, "reserved flags of the first byte are wrong" },
-    { 0x81, "QoS 3" },
-    { 0x81, "DUP set with QoS 0" },
-    { 0x81, "remaining length has more than four bytes" },
-    { 0x81, "a field reaches past the end of its packet" },
-    { 0x81, "bytes left over after the last field" },
-    { 0x82, "packet identifier 0" },
-    { 0x81, "empty topic" },
-    { 0x81, "wildcard in a topic name" },
-    { 0x81, "invalid UTF-8" },
-    { 0x81, "NUL character in a string" },
-    { 0x81, "return code that the standard does not define" },
-    { 0x82, "session present in a refused CONNACK" },
-    { 0x81, "connect flags contradict each other" },
-    { 0x84, "protocol name or level is not that of MQTT 3.1.1" },
-    { 0x8f, "ill-formed topic filter" },
-    { 0x82, "no entry where at least one is needed" },
-    { 0x95, "packet is longer than the limit" },
-    { 0x95, "packet does not fit the buffer" },
-    { 0x81, "string longer than 65535 bytes" },
-    { 0x95, "packet longer than the protocol can say" },
-};
-
-const char *mqtt_error_text(int error) {
-    return errors[(error < 0 && error >= MQTT_ERR_LAST) ? -error - 1 : 0].text;
-}
-
-uint8_t mqtt_error_reason(int error) {
-    return errors[(error < 0 && error >= MQTT_ERR_LAST) ? -error - 1 : 0].reason;
-}
-
 // Everything of the fixed header's first byte, seen as soon as it is there.
-int mqtt_check_first_byte(uint32_t byte) {
+int mqtt_check_first_byte(uint32_t byte, uint8_t version) {
     // Types whose low nibble must be 0 (bit set at type), and must be 2.
     const uint32_t zero = 1u << MQTT_CONNECT | 1u << MQTT_CONNACK | 1u << MQTT_PUBACK | 1u << MQTT_PUBREC |
         1u << MQTT_PUBCOMP | 1u << MQTT_SUBACK | 1u << MQTT_UNSUBACK | 1u << MQTT_PINGREQ |
-        1u << MQTT_PINGRESP | 1u << MQTT_DISCONNECT;
+        1u << MQTT_PINGRESP | 1u << MQTT_DISCONNECT | 1u << MQTT_AUTH;
     const uint32_t two = 1u << MQTT_PUBREL | 1u << MQTT_SUBSCRIBE | 1u << MQTT_UNSUBSCRIBE;
     uint32_t type = byte >> 4, flags = byte & 15;
     if (type == MQTT_PUBLISH) {
@@ -58,6 +20,9 @@ int mqtt_check_first_byte(uint32_t byte) {
             return MQTT_ERR_QOS;
         }
         return (flags & 14) == 8 ? MQTT_ERR_DUP : 0;
+    }
+    if (type == MQTT_AUTH && version < MQTT_V5) {
+        return MQTT_ERR_TYPE;
     }
     if (zero >> type & 1) {
         return flags == 0 ? 0 : MQTT_ERR_FLAGS;
@@ -68,22 +33,24 @@ int mqtt_check_first_byte(uint32_t byte) {
     return MQTT_ERR_TYPE;
 }
 
-void mqtt_decoder_init(mqtt_decoder_t *d, uint8_t *buf, uint32_t size, uint32_t limit) {
+void mqtt_decoder_init(mqtt_decoder_t *d, uint8_t *buf, uint32_t size, uint32_t limit, uint8_t version) {
     memset(d, 0, sizeof(*d));
     d->buf = buf;
     d->size = size;
     d->limit = limit;
+    d->version = version;
 }
 
-void mqtt_decoder_reset(mqtt_decoder_t *d) {
-    mqtt_decoder_init(d, d->buf, d->size, d->limit);
+void mqtt_decoder_reset(mqtt_decoder_t *d, uint8_t version) {
+    mqtt_decoder_init(d, d->buf, d->size, d->limit, version);
 }
 
 static void drop_packet(mqtt_decoder_t *d) {
-    if (d->more == 0) {
+    if (d->more == 0 && d->skip == 0) {
         d->hold = 0;
         d->type = 0;
         d->topic_len = 0;
+        d->props_len = 0;
     }
     d->payload_len = 0;
 }
@@ -106,9 +73,45 @@ void mqtt_decoder_filled(mqtt_decoder_t *d, uint32_t n) {
     d->end += n;
 }
 
-// The variable header of a PUBLISH: body begins at p, has len bytes. Sets
-// topic and identifier, returns the header's length or an error.
-static int32_t parse_publish(mqtt_decoder_t *d, const uint8_t *p, uint32_t len) {
+static int fail(mqtt_decoder_t *d, int error) {
+    d->type = 0;
+    d->topic_len = d->payload_len = d->props_len = 0;
+    d->hold = d->more = d->skip = 0;
+    d->error = error;
+    return error;
+}
+
+// The properties of a PUBLISH: they begin at p, `len` bytes of the packet are
+// left there, and `have` bytes of the buffer. Returns how many bytes they take
+// with their length, or an error.
+static int32_t parse_publish_props(mqtt_decoder_t *d, const uint8_t *p, uint32_t len, uint32_t have) {
+    uint32_t n = 0;
+    bool whole = len <= have;
+    int size = mqtt_get_varint(p, p + (whole ? len : have), &n);
+    if (size <= 0) {
+        return size < 0 ? size : whole ? MQTT_ERR_SHORT : MQTT_ERR_BUFFER;
+    }
+    if (BOUND(27, n > len - size)) {
+        return MQTT_ERR_SHORT;
+    }
+    if (BOUND(28, n > have - size)) {
+        return MQTT_ERR_BUFFER;
+    }
+    int error = mqtt_check_props(p + size, n, MQTT_PUBLISH);
+    if (error < 0) {
+        return error;
+    }
+    d->props = p + size - d->buf;
+    d->props_len = n;
+    return size + n;
+}
+
+// The variable header of a PUBLISH, which begins at p: `len` bytes of the packet
+// are left there, and `have` bytes of the buffer. Sets topic, identifier and
+// properties, returns the header's length or an error; MQTT_ERR_BUFFER if it
+// goes on beyond the buffer, and then the topic is set if at least it and the
+// identifier were there.
+static int32_t parse_publish(mqtt_decoder_t *d, const uint8_t *p, uint32_t len, uint32_t have) {
     uint32_t fixed = (d->flags & 6) ? 4 : 2; // topic length, identifier
     if (BOUND(2, len < fixed)) {
         return MQTT_ERR_SHORT;
@@ -117,202 +120,90 @@ static int32_t parse_publish(mqtt_decoder_t *d, const uint8_t *p, uint32_t len) 
     if (BOUND(3, n > len - fixed)) {
         return MQTT_ERR_SHORT;
     }
-    if (BOUND(4, fixed + n > (uint32_t)(d->buf + d->end - p))) {
-        return MQTT_ERR_BUFFER; // comes in parts, and not even the header is there
-    }
-    if (n == 0) {
-        return MQTT_ERR_TOPIC_EMPTY;
+    if (BOUND(4, fixed + n > have)) {
+        return MQTT_ERR_BUFFER;
     }
     int error = mqtt_check_string(p + 2, n, true);
     if (error < 0) {
         return error;
     }
+    d->topic = p + 2 - d->buf;
+    d->topic_len = n;
     if (fixed == 4) {
         d->id = mqtt_get16(p + 2 + n);
         if (d->id == 0) {
             return MQTT_ERR_ID;
         }
     }
-    d->topic = p + 2 - d->buf;
-    d->topic_len = n;
-    return fixed + n;
+    uint32_t head = fixed + n;
+    if (d->version < MQTT_V5) {
+        return n > 0 ? (int32_t)head : MQTT_ERR_TOPIC_EMPTY;
+    }
+    int32_t props = parse_publish_props(d, p + head, len - head, have - head);
+    if (props < 0) {
+        return props;
+    }
+    mqtt_prop_t alias;
+    if (n == 0 && !mqtt_prop_find(d->buf + d->props, d->props_len, MQTT_PROP_ALIAS, &alias)) {
+        return MQTT_ERR_NO_TOPIC;
+    }
+    return head + props;
 }
 
-// Takes a length and as many bytes from *p. Returns the length, or an error.
-static int32_t take_binary(const uint8_t **p, const uint8_t *end) {
-    if (BOUND(5, end - *p < 2)) {
-        return MQTT_ERR_SHORT;
+// Goes on reading past a PUBLISH that is too large. Delivers it at its end.
+static int next_skipped(mqtt_decoder_t *d) {
+    uint32_t n = d->end - d->pos;
+    if (n > d->skip) {
+        n = d->skip;
     }
-    uint32_t n = mqtt_get16(*p);
-    if (BOUND(6, n > (uint32_t)(end - *p - 2))) {
-        return MQTT_ERR_SHORT;
+    for (uint32_t i = 0; d->skip_id > 0 && i < 2; ++i) {
+        uint32_t at = d->skip - (d->skip_id - i); // more than n as well when it has passed
+        if (BOUND(29, at < n)) {
+            d->id = d->id << 8 | d->buf[d->pos + at];
+        }
     }
-    *p += 2 + n;
-    return n;
+    d->pos += n;
+    d->skip -= n;
+    if (d->skip > 0) {
+        return 0;
+    }
+    if ((d->flags & 6) && d->id == 0) {
+        return fail(d, MQTT_ERR_ID);
+    }
+    d->type = MQTT_PUBLISH;
+    d->skipped = true;
+    return MQTT_PUBLISH;
 }
 
-// The same for a string, which is checked.
-static int32_t take_string(const uint8_t **p, const uint8_t *end, bool is_topic) {
-    int32_t n = take_binary(p, end);
-    if (n < 0) {
-        return n;
+// A PUBLISH that is larger than the buffer, which is full and begins with it:
+// `head` bytes of fixed header, `total` bytes in all.
+static int first_part(mqtt_decoder_t *d, uint32_t head, uint32_t total) {
+    int32_t n = parse_publish(d, d->buf + head, total - head, d->size - head);
+    if (n < 0 && n != MQTT_ERR_BUFFER) {
+        return fail(d, n);
     }
-    if (is_topic && n == 0) {
-        return MQTT_ERR_TOPIC_EMPTY;
+    bool too_long = d->limit > 0 && total > d->limit;
+    d->hold = n < 0 ? head + (d->flags & 6 ? 4 : 2) + d->topic_len : head + n;
+    if (n >= 0 && d->hold < d->size && !too_long) {
+        d->payload = d->hold;
+        d->payload_len = d->part_end = d->size - d->hold;
+        d->more = total - d->size;
+        d->pos = d->size;
+        return MQTT_PUBLISH;
     }
-    int error = mqtt_check_string(*p - n, n, is_topic);
-    return error < 0 ? error : n;
-}
-
-static int parse_connect(mqtt_decoder_t *d, const uint8_t *p, const uint8_t *end) {
-    if (BOUND(7, end - p < 10)) {
-        return MQTT_ERR_SHORT;
-    }
-    if (memcmp(p, "\0\4MQTT\4", 7) != 0) {
-        return MQTT_ERR_PROTOCOL;
-    }
-    uint8_t flags = p[7];
-    bool will = flags & 0x04;
-    if ((flags & 0x01) || (!will && (flags & 0x38)) || (flags & 0x18) == 0x18 || (flags & 0xc0) == 0x40) {
-        return MQTT_ERR_CONNECT_FLAGS;
-    }
-    d->code = flags;
-    d->session = flags & 0x02;
-    d->keepalive = mqtt_get16(p + 8);
-    p += 10;
-    int32_t n = take_string(&p, end, false);
-    if (n < 0) {
-        return n;
-    }
-    d->topic = p - n - d->buf;
-    d->topic_len = n;
-    d->payload = p - d->buf;
-    d->payload_len = end - p;
-    if (will) {
-        n = take_string(&p, end, true);
-        if (n < 0) {
-            return n;
-        }
-        n = take_binary(&p, end);
-        if (n < 0) {
-            return n;
-        }
-    }
-    if (flags & 0x80) {
-        n = take_string(&p, end, false);
-        if (n < 0) {
-            return n;
-        }
-    }
-    if (flags & 0x40) {
-        n = take_binary(&p, end);
-        if (n < 0) {
-            return n;
-        }
-    }
-    return p == end ? 0 : MQTT_ERR_TRAILING;
-}
-
-static int parse_subscribe(mqtt_decoder_t *d, const uint8_t *p, const uint8_t *end) {
-    d->payload = p - d->buf;
-    d->payload_len = end - p;
-    bool first = true;
-    while (p < end) {
-        int32_t n = take_binary(&p, end);
-        if (n < 0) {
-            return n;
-        }
-        int error = mqtt_check_filter(p - n, n);
-        if (error < 0) {
-            return error;
-        }
-        uint8_t qos = 0;
-        if (d->type == MQTT_SUBSCRIBE) {
-            if (BOUND(8, p == end)) {
-                return MQTT_ERR_SHORT;
-            }
-            qos = *p;
-            if (qos > 2) {
-                return MQTT_ERR_QOS;
-            }
-        }
-        if (first) {
-            d->topic = p - n - d->buf;
-            d->topic_len = n;
-            d->code = qos;
-            first = false;
-        }
-        if (d->type == MQTT_SUBSCRIBE) {
-            ++p;
-        }
-    }
-    return first ? MQTT_ERR_NO_ENTRY : 0;
-}
-
-// Every packet but PUBLISH. It is whole: its body is [p, end).
-static int parse_other(mqtt_decoder_t *d, const uint8_t *p, const uint8_t *end) {
-    switch (d->type) {
-        case MQTT_CONNECT:
-            return parse_connect(d, p, end);
-        case MQTT_PINGREQ:
-        case MQTT_PINGRESP:
-        case MQTT_DISCONNECT:
-            return p == end ? 0 : MQTT_ERR_TRAILING;
-        default:
-            break;
-    }
-    // All others begin with two bytes.
-    if (BOUND(9, end - p < 2)) {
-        return MQTT_ERR_SHORT;
-    }
-    uint32_t first = mqtt_get16(p);
-    p += 2;
-    if (d->type == MQTT_CONNACK) {
-        if (p != end) {
-            return MQTT_ERR_TRAILING;
-        }
-        if (first >> 9) {
-            return MQTT_ERR_FLAGS;
-        }
-        d->session = first >> 8;
-        d->code = first;
-        if (d->code > 5) {
-            return MQTT_ERR_CODE;
-        }
-        return d->session && d->code ? MQTT_ERR_SESSION : 0;
-    }
-    if (first == 0) {
-        return MQTT_ERR_ID;
-    }
-    d->id = first;
-    switch (d->type) {
-        case MQTT_SUBSCRIBE:
-        case MQTT_UNSUBSCRIBE:
-            return parse_subscribe(d, p, end);
-        case MQTT_SUBACK:
-            if (p == end) {
-                return MQTT_ERR_NO_ENTRY;
-            }
-            d->payload = p - d->buf;
-            d->payload_len = end - p;
-            d->code = *p;
-            for (; p < end; ++p) {
-                if (*p > 2 && *p != 0x80) {
-                    return MQTT_ERR_CODE;
-                }
-            }
-            return 0;
-        default:
-            return p == end ? 0 : MQTT_ERR_TRAILING;
-    }
-}
-
-static int fail(mqtt_decoder_t *d, int error) {
+    // Its header does not fit, or it is longer than the limit. What fits is kept.
     d->type = 0;
-    d->topic_len = d->payload_len = 0;
-    d->hold = d->more = 0;
-    d->error = error;
-    return error;
+    d->skip_id = 0;
+    if ((n < 0 && d->topic_len == 0) || d->hold >= d->size) {
+        // next_skipped() takes the identifier from what comes by.
+        d->skip_id = d->flags & 6 ? total - (head + 2 + mqtt_get16(d->buf + head)) : 0;
+        d->topic_len = d->props_len = 0;
+        d->id = 0;
+        d->hold = 0;
+    }
+    d->pos = d->hold;
+    d->skip = total - d->hold;
+    return next_skipped(d);
 }
 
 // Another part of a PUBLISH that is larger than the buffer. Parts are always
@@ -340,13 +231,16 @@ int mqtt_decoder_next(mqtt_decoder_t *d) {
     if (d->more > 0) {
         return next_part(d);
     }
+    if (d->skip > 0) {
+        return next_skipped(d);
+    }
     drop_packet(d);
     const uint8_t *p = d->buf + d->pos;
     uint32_t avail = d->end - d->pos;
     if (avail == 0) {
         return 0;
     }
-    int error = mqtt_check_first_byte(p[0]);
+    int error = mqtt_check_first_byte(p[0], d->version);
     if (error < 0) {
         return fail(d, error);
     }
@@ -368,18 +262,17 @@ int mqtt_decoder_next(mqtt_decoder_t *d) {
         }
     }
     uint32_t total = head + len;
-    if (d->limit > 0 && total > d->limit) {
+    bool too_long = d->limit > 0 && total > d->limit;
+    bool is_publish = p[0] >> 4 == MQTT_PUBLISH;
+    if (too_long && !is_publish) {
         return fail(d, MQTT_ERR_LIMIT);
     }
     if (total > avail) {
-        if (total <= d->size) {
-            return 0;
-        }
-        if (p[0] >> 4 != MQTT_PUBLISH) {
+        if (total > d->size && !is_publish) {
             return fail(d, MQTT_ERR_BUFFER);
         }
-        if (avail < d->size) {
-            return 0; // the first part begins when the buffer is full
+        if (total <= d->size || avail < d->size) {
+            return 0; // a PUBLISH in parts begins when the buffer is full
         }
     }
 
@@ -387,33 +280,26 @@ int mqtt_decoder_next(mqtt_decoder_t *d) {
     d->flags = p[0] & 15;
     d->code = 0;
     d->session = false;
+    d->skipped = false;
     d->id = 0;
     d->keepalive = 0;
     d->part = 0;
-    p += head;
-    if (d->type == MQTT_PUBLISH) {
-        int32_t n = parse_publish(d, p, len);
+    if (!is_publish) {
+        error = mqtt_parse_other(d, p + head, p + total);
+        if (error < 0) {
+            return fail(d, error);
+        }
+    } else if (BOUND(12, total > avail)) {
+        return first_part(d, head, total);
+    } else {
+        int32_t n = parse_publish(d, p + head, len, len);
         if (n < 0) {
             return fail(d, n);
         }
         head += n;
+        d->skipped = too_long;
         d->payload = d->pos + head;
-        if (BOUND(12, total > avail)) {
-            if (head == avail) {
-                return fail(d, MQTT_ERR_BUFFER); // no room for a payload beside the topic
-            }
-            d->payload_len = d->part_end = avail - head;
-            d->more = total - avail;
-            d->hold = head;
-            d->pos = d->end;
-            return MQTT_PUBLISH;
-        }
-        d->payload_len = total - head;
-    } else {
-        error = parse_other(d, p, p + len);
-        if (error < 0) {
-            return fail(d, error);
-        }
+        d->payload_len = too_long ? 0 : total - head;
     }
     d->pos += total;
     return d->type;

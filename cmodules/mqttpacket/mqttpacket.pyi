@@ -1,4 +1,4 @@
-"""MQTT 3.1.1 packets in C: an incremental decoder over a fixed buffer, and encoders.
+"""Packets of MQTT 3.1.1 and 5.0 in C: an incremental decoder over a fixed buffer, and encoders.
 
     decoder = Decoder(bytearray(1024))
     while True:
@@ -46,31 +46,59 @@ class Decoder:
 
     buf: where the stream's bytes go, 16 bytes or more; its size never changes. A PUBLISH larger
         than it is delivered in parts, any other packet larger than it is an error.
-    limit: packets longer than this in total (bytes, header included) are an error; 0: no limit.
-    version: 4, the protocol level of MQTT 3.1.1.
+    limit: a PUBLISH longer than this in total (bytes, header included) is skipped, any other packet is
+        an error; 0: no limit.
+    version: 4, the protocol level of MQTT 3.1.1, or 5.
 
     The attributes describe the packet that next() has delivered, until the following call of
     next() or fill().
+
+    A PUBLISH that is longer than the limit, or whose topic, identifier and properties leave no room in
+    the buffer, is delivered once, after its last byte, with `skipped` True: qos, retain, dup and id are
+    known, so that it can be acknowledged, the payload is empty, and topic and properties are if they
+    did not fit.
+
+    Properties of MQTT 5 are checked: that they exist in this packet (else reason code 0x81), are there
+    once (0x82), have a value in their range (0x82, topic alias 0: 0x94) and are UTF-8 (0x81).
     """
 
+    version: int  # 4 or 5
     type: int  # packet type, 0: none
     flags: int  # low nibble of the first byte
     qos: int  # PUBLISH
     retain: bool  # PUBLISH
     dup: bool  # PUBLISH
     id: int  # packet identifier, 0: none
-    code: int  # CONNACK: return code; SUBACK: the first one; SUBSCRIBE: the first QoS; CONNECT: connect flags
-    session: bool  # CONNACK: session present; CONNECT: clean session
+    code: int
+    """Return code of CONNACK, reason code of CONNACK PUBACK PUBREC PUBREL PUBCOMP DISCONNECT AUTH (0 where
+    it was left out), the first one of SUBACK and UNSUBACK; SUBSCRIBE: the first options byte (its low two
+    bits are the QoS); CONNECT: connect flags. A CONNACK of MQTT 3.1.1 that refuses the version, in answer
+    to MQTT 5, is delivered as 0x84."""
+    session: bool  # CONNACK: session present; CONNECT: clean start
     keepalive: int  # CONNECT: seconds
     topic: str  # PUBLISH; (UN)SUBSCRIBE: the first filter; CONNECT: client identifier
     topic_view: memoryview  # the same as bytes in buf
-    payload: memoryview  # PUBLISH: this part, in buf. One object, which every packet uses again
+    payload: memoryview
+    """PUBLISH: this part, in buf. (UN)SUBSCRIBE: its entries; CONNECT: all behind the client identifier.
+    One object, which every packet uses again."""
     payload_bytes: bytes  # a copy of it
-    codes: memoryview  # SUBACK: all return codes
+    codes: memoryview  # SUBACK, UNSUBACK: all return or reason codes
+    props: memoryview  # the properties as they came, without their length; of CONNECT not those of the will
     part: int  # PUBLISH in parts: bytes of payload before this part
     more: int  # PUBLISH in parts: bytes of payload still to come
+    skipped: bool  # PUBLISH: too large, see above
 
     def __init__(self, buf: bytearray | memoryview, limit: int = 0, version: int = 4) -> None: ...
+    def prop(self, id: int) -> int | str | bytes | tuple[str, str] | None:
+        """The first property of that identifier (0x01 to 0x2A, section 2.2.2.2), None if there is none.
+
+        Numbers are int, UTF-8 strings str, binary data bytes, a user property (key, value).
+        Raises ValueError if the standard has no such property.
+        """
+
+    def user_properties(self) -> list[tuple[str, str]]:
+        """All user properties in their order: (key, value)."""
+
     def fill(self, stream: Stream) -> int | None:
         """Read once from the stream into the free part of the buffer.
 
@@ -86,11 +114,14 @@ class Decoder:
         buffer allows beside the topic. Raises Malformed, from then on until reset().
         """
 
-    def reset(self) -> None:
-        """Forget everything: for a new connection."""
+    def reset(self, version: int = 0) -> None:
+        """Forget everything: for a new connection. version: 4 or 5 from now on, 0: as before."""
 
 # Each writes one packet into buf and returns its length in bytes. Raises ValueError, and writes
 # nothing, if the packet does not fit (naming need and have) or may not be sent.
+#
+# props: None makes a packet of MQTT 3.1.1; bytes, made with put_prop(), or b"" for no property, one of
+# MQTT 5. They are checked for the packet. A code that is not 0 needs MQTT 5.
 
 def connect(
     buf: bytearray | memoryview,
@@ -103,8 +134,10 @@ def connect(
     will_payload: Text | None = None,
     will_qos: int = 0,
     will_retain: bool = False,
+    props: Buffer | None = None,
+    will_props: Buffer | None = None,
 ) -> int: ...
-def connack(buf: bytearray | memoryview, session: bool, code: int) -> int: ...
+def connack(buf: bytearray | memoryview, session: bool, code: int, props: Buffer | None = None) -> int: ...
 def publish(
     buf: bytearray | memoryview,
     topic: Text,
@@ -113,16 +146,37 @@ def publish(
     retain: bool = False,
     dup: bool = False,
     id: int = 0,
+    props: Buffer | None = None,
 ) -> int:
     """payload_len: the payload's length, and only the header is written; or the payload itself,
-    which is written after it. id: 1 to 65535 for QoS 1 and 2."""
+    which is written after it. id: 1 to 65535 for QoS 1 and 2. topic: "" only with a topic alias in props."""
 
-def ack(buf: bytearray | memoryview, type: int, id: int) -> int:
-    """type: PUBACK, PUBREC, PUBREL, PUBCOMP or UNSUBACK."""
+def ack(buf: bytearray | memoryview, type: int, id: int, code: int = 0, props: Buffer | None = None) -> int:
+    """type: PUBACK, PUBREC, PUBREL, PUBCOMP; without props also UNSUBACK. In MQTT 5 code and properties are
+    left out where they say nothing, so that the packet is as short as in 3.1.1."""
 
-def subscribe(buf: bytearray | memoryview, id: int, topic: Text, qos: int) -> int: ...
-def suback(buf: bytearray | memoryview, id: int, codes: Buffer) -> int: ...
-def unsubscribe(buf: bytearray | memoryview, id: int, topic: Text) -> int: ...
+def subscribe(
+    buf: bytearray | memoryview, id: int, topic: Text, options: int, props: Buffer | None = None
+) -> int:
+    """options: the QoS; in MQTT 5 also no-local (4), retain as published (8), and retain handling << 4: 0 sends
+    retained messages, 1 only if the subscription is new, 2 not."""
+
+def suback(buf: bytearray | memoryview, id: int, codes: Buffer, props: Buffer | None = None) -> int: ...
+def unsubscribe(buf: bytearray | memoryview, id: int, topic: Text, props: Buffer | None = None) -> int: ...
+def unsuback(buf: bytearray | memoryview, id: int, codes: Buffer, props: Buffer) -> int:
+    """Of MQTT 5; ack() makes that of 3.1.1, which has no codes."""
+
+def disconnect(buf: bytearray | memoryview, code: int = 0, props: Buffer | None = None) -> int: ...
+def auth(buf: bytearray | memoryview, code: int, props: Buffer) -> int:
+    """code: 0, 0x18 (continue) or 0x19 (re-authenticate). props has the authentication method (0x15)."""
+
+def put_prop(buf: bytearray | memoryview, at: int, id: int, value: int | Text | tuple[Text, Text]) -> int:
+    """Write one property at buf[at] and return where it ends: the `at` of the next one.
+
+    value: int, str or bytes-like; (key, value) for a user property (0x26). Raises ValueError if there is no
+    such property, its value is out of range or it does not fit; TypeError if it is of another type.
+    """
+
 def match(filter: Text, topic: Text) -> bool:
     """Does a topic filter (+, #, perhaps $share/GROUP/ before it) select a topic?"""
 

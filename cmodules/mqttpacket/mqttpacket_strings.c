@@ -68,6 +68,26 @@ int mqtt_check_topic(const uint8_t *s, uint32_t len) {
     return mqtt_check_string(s, len, true);
 }
 
+// Where the filter of a shared subscription begins: after $share/GROUP/ (section
+// 4.8.2). Returns `filter` if it is an ordinary one, NULL if it is ill-formed.
+static const uint8_t *shared_filter(const uint8_t *filter, uint32_t len) {
+    if (!mqtt_is_shared(filter, len)) {
+        return filter;
+    }
+    const uint8_t *f = filter + 7, *end = filter + len;
+    while (BOUND(32, f < end) && *f != '/') {
+        if (*f == '+' || *f == '#') {
+            return NULL;
+        }
+        ++f;
+    }
+    return end - f < 2 || f == filter + 7 ? NULL : f + 1;
+}
+
+bool mqtt_is_shared(const uint8_t *filter, uint32_t len) {
+    return len >= 7 && memcmp(filter, "$share/", 7) == 0;
+}
+
 int mqtt_check_filter(const uint8_t *s, uint32_t len) {
     if (len == 0) {
         return MQTT_ERR_TOPIC_EMPTY;
@@ -79,7 +99,11 @@ int mqtt_check_filter(const uint8_t *s, uint32_t len) {
     if (error < 0) {
         return error;
     }
-    for (uint32_t i = 0; i < len; ++i) {
+    const uint8_t *start = shared_filter(s, len);
+    if (start == NULL) {
+        return MQTT_ERR_FILTER;
+    }
+    for (uint32_t i = start - s; i < len; ++i) {
         if (s[i] != '+' && s[i] != '#') {
             continue;
         }
@@ -91,17 +115,24 @@ int mqtt_check_filter(const uint8_t *s, uint32_t len) {
     return 0;
 }
 
-bool mqtt_match(const uint8_t *filter, uint32_t filter_len, const uint8_t *topic, uint32_t topic_len) {
-    const uint8_t *f = filter, *f_end = filter + filter_len;
-    const uint8_t *t = topic, *t_end = topic + topic_len;
+int mqtt_check_options(uint8_t version, uint8_t options, const uint8_t *filter, uint32_t len) {
+    if ((options & 3) == 3 || (version < MQTT_V5 && options > 2)) {
+        return MQTT_ERR_QOS;
+    }
+    if (options & 0xc0) {
+        return MQTT_ERR_OPTIONS; // MQTT-3.8.3-5
+    }
+    if ((options & 0x30) == 0x30) {
+        return MQTT_ERR_RETAIN_HANDLING;
+    }
+    return (options & 4) && mqtt_is_shared(filter, len) ? MQTT_ERR_NO_LOCAL : 0; // MQTT-3.8.3-4
+}
 
-    if (filter_len > 7 && memcmp(filter, "$share/", 7) == 0) {
-        // A shared subscription selects by what follows the group's name.
-        f = memchr(filter + 7, '/', filter_len - 7);
-        if (f == NULL || f == filter + 7) {
-            return false;
-        }
-        ++f;
+bool mqtt_match(const uint8_t *filter, uint32_t filter_len, const uint8_t *topic, uint32_t topic_len) {
+    const uint8_t *f = shared_filter(filter, filter_len), *f_end = filter + filter_len;
+    const uint8_t *t = topic, *t_end = topic + topic_len;
+    if (f == NULL) {
+        return false;
     }
     if (f == f_end || t == t_end) {
         return false;

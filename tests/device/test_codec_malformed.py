@@ -113,10 +113,10 @@ def test_cve_remaining_length():  # CVE-2020-10062: more than four length bytes
 def test_cve_declared_length():  # CVE-2021-41036: longer than the buffer; the cap comes before anything else
     for c in CODECS:
         refused(c, b"\x40\xff\xff\xff\x7f", 0x95, "buffer")
-        refused(c, b"\x30\xff\xff\xff\x7f", 0x95, "limit", 64, 1000)
-        refused(c, b"\x30\x3f", 0x95, "limit", 64, 64)
-        d = c.Decoder(bytearray(64), 65)
-        d.fill(io.BytesIO(b"\x30\x3f"))
+        refused(c, b"\x82\xff\xff\xff\x7f", 0x95, "limit", 64, 1000)
+        refused(c, b"\x82\x3f", 0x95, "limit", 64, 64)
+        d = c.Decoder(bytearray(65), 65)
+        d.fill(io.BytesIO(b"\x82\x3f"))
         equal(d.next(), 0)
 
 

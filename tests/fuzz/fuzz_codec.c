@@ -14,6 +14,8 @@
 #include "fuzz.h"
 #include "mqttpacket.h"
 
+static const mqtt_string_t none = { NULL, 0 }; // props: MQTT 3.1.1
+
 typedef struct _events_t {
     uint64_t hash;
     uint32_t count;
@@ -66,7 +68,7 @@ static void check_again(const mqtt_decoder_t *d, uint32_t start) {
     int32_t n;
     switch (d->type) {
         case MQTT_PUBLISH:
-            n = mqtt_encode_publish(out, sizeof(out), topic, d->payload_len, d->flags, d->id);
+            n = mqtt_encode_publish(out, sizeof(out), topic, d->payload_len, d->flags, d->id, none);
             CHECK(n > 0);
             if ((uint32_t)n + d->payload_len > sizeof(out)) {
                 return;
@@ -75,26 +77,26 @@ static void check_again(const mqtt_decoder_t *d, uint32_t start) {
             n += payload.len;
             break;
         case MQTT_CONNACK:
-            n = mqtt_encode_connack(out, sizeof(out), d->session, d->code);
+            n = mqtt_encode_connack(out, sizeof(out), d->session, d->code, none);
             break;
         case MQTT_PUBACK:
         case MQTT_PUBREC:
         case MQTT_PUBREL:
         case MQTT_PUBCOMP:
         case MQTT_UNSUBACK:
-            n = mqtt_encode_ack(out, sizeof(out), d->type, d->id);
+            n = mqtt_encode_ack(out, sizeof(out), d->type, d->id, 0, none);
             break;
         case MQTT_SUBACK:
-            n = mqtt_encode_suback(out, sizeof(out), d->id, payload);
+            n = mqtt_encode_codes(out, sizeof(out), MQTT_SUBACK, d->id, payload, none);
             break;
         case MQTT_SUBSCRIBE:
-            n = mqtt_encode_subscribe(out, sizeof(out), d->id, topic, d->code);
+            n = mqtt_encode_subscribe(out, sizeof(out), d->id, topic, d->code, none);
             if (payload.len != topic.len + 3) {
                 return; // several filters
             }
             break;
         case MQTT_UNSUBSCRIBE:
-            n = mqtt_encode_unsubscribe(out, sizeof(out), d->id, topic);
+            n = mqtt_encode_unsubscribe(out, sizeof(out), d->id, topic, none);
             if (payload.len != topic.len + 2) {
                 return;
             }
@@ -127,9 +129,9 @@ static void check_packet(const mqtt_decoder_t *d, int type, uint32_t start) {
         CHECK(d->payload >= start && d->payload + d->payload_len <= d->pos);
     }
     if (type == MQTT_PUBLISH) {
-        CHECK(d->topic_len > 0 && (d->flags & 6) != 6);
+        CHECK((d->topic_len > 0 || d->skipped) && (d->flags & 6) != 6);
         CHECK(((d->flags & 6) != 0) == (d->id != 0));
-        CHECK(d->payload + d->payload_len == d->pos);
+        CHECK(d->skipped ? d->payload_len == 0 && d->more == 0 : d->payload + d->payload_len == d->pos);
         CHECK(d->part == 0 || d->payload_len > 0);
         CHECK(d->more == 0 || d->pos == d->size);
     } else {
@@ -152,7 +154,7 @@ static void check_packet(const mqtt_decoder_t *d, int type, uint32_t start) {
             CHECK(i <= d->payload_len && n > 0 && is_text(p + 2, n, 0) && (extra == 0 || p[2 + n] <= 2));
         }
     }
-    if (d->part == 0 && d->more == 0) {
+    if (d->part == 0 && d->more == 0 && !d->skipped) {
         check_again(d, start);
     }
 }
@@ -162,10 +164,10 @@ static events_t run(const uint8_t *data, size_t size, uint32_t buf_size, uint32_
     events_t e = { 14695981039346656037u, 0 };
     uint8_t *buf = malloc(buf_size);
     mqtt_decoder_t d;
-    mqtt_decoder_init(&d, buf, buf_size, limit);
+    mqtt_decoder_init(&d, buf, buf_size, limit, MQTT_V311);
     FORBID(buf, buf_size);
     for (;;) {
-        uint32_t start = d.more > 0 ? 0 : d.pos;
+        uint32_t start = d.more > 0 || d.skip > 0 ? 0 : d.pos;
         int type = mqtt_decoder_next(&d);
         if (type < 0) {
             CHECK(type >= MQTT_ERR_LAST && d.type == 0 && mqtt_decoder_next(&d) == type);
@@ -256,7 +258,7 @@ static void check_encoded(const uint8_t *buf, uint32_t size, int32_t n, uint32_t
     uint32_t room = total < MQTT_MIN_BUFFER ? MQTT_MIN_BUFFER : total;
     uint8_t *copy = calloc(1, room);
     mqtt_decoder_t d;
-    mqtt_decoder_init(&d, copy, room, 0);
+    mqtt_decoder_init(&d, copy, room, 0, MQTT_V311);
     memcpy(mqtt_decoder_space(&d, &space), buf, n);
     mqtt_decoder_filled(&d, total);
     CHECK(mqtt_decoder_next(&d) == type && d.id == id && d.pos == total);
@@ -276,17 +278,17 @@ void fuzz_encode(const uint8_t *data, size_t size) {
         mqtt_string_t topic = take_text(&in, 0);
         uint8_t flags = take(&in, 16);
         uint32_t payload_len = take(&in, 8) == 0 ? MQTT_MAX_REMAINING - take(&in, 400) : take(&in, 1000);
-        n = mqtt_encode_publish(buf, room, topic, payload_len, flags, id);
+        n = mqtt_encode_publish(buf, room, topic, payload_len, flags, id, none);
         check_encoded(buf, room, n, payload_len, MQTT_PUBLISH, id);
         free((void *)topic.data);
     } else if (which == 1) {
         uint8_t type = take(&in, 16);
-        n = mqtt_encode_ack(buf, room, type, id);
+        n = mqtt_encode_ack(buf, room, type, id, 0, none);
         check_encoded(buf, room, n, 0, type, id);
     } else if (which == 2 || which == 3) {
         mqtt_string_t filter = take_text(&in, 0);
         uint8_t qos = take(&in, 5);
-        n = which == 2 ? mqtt_encode_subscribe(buf, room, id, filter, qos) : mqtt_encode_unsubscribe(buf, room, id, filter);
+        n = which == 2 ? mqtt_encode_subscribe(buf, room, id, filter, qos, none) : mqtt_encode_unsubscribe(buf, room, id, filter, none);
         check_encoded(buf, room, n, 0, which == 2 ? MQTT_SUBSCRIBE : MQTT_UNSUBSCRIBE, id);
         mqtt_match(filter.data, filter.len, in.data, in.size);
         free((void *)filter.data);
@@ -296,12 +298,12 @@ void fuzz_encode(const uint8_t *data, size_t size) {
             uint8_t *code = (uint8_t *)codes.data + i;
             *code = *code % 4 == 3 ? 0x80 : *code % 4;
         }
-        n = mqtt_encode_suback(buf, room, id, codes);
+        n = mqtt_encode_codes(buf, room, MQTT_SUBACK, id, codes, none);
         check_encoded(buf, room, n, 0, MQTT_SUBACK, id);
         free((void *)codes.data);
     } else if (which == 5) {
         uint8_t session = take(&in, 2), code = take(&in, 8);
-        n = mqtt_encode_connack(buf, room, session, code);
+        n = mqtt_encode_connack(buf, room, session, code, none);
         check_encoded(buf, room, n, 0, MQTT_CONNACK, 0);
     } else {
         mqtt_connect_t c = {
