@@ -36,7 +36,9 @@ HAL = ("__init__.py", "dog.py", "more.py", "words.py")
 MQTT = (
     "__init__.py",
     "client.py",
+    "crc.py",
     "serial.py",
+    "spill.py",
     "transport.py",
     "window.py",
     "wire.py",
