@@ -37,6 +37,7 @@ MQTT = (
     "__init__.py",
     "client.py",
     "crc.py",
+    "files.py",
     "serial.py",
     "spill.py",
     "transport.py",
