@@ -13,6 +13,7 @@ class Aedes(Broker):
     name = "aedes"
     cannot = {
         "MQTT 5": "it speaks MQTT 3.1 and 3.1.1 only",
+        "keep the order": "it stores and forwards several messages at once, and whichever is ready goes first",
         "survive a crash": "it acknowledges QoS 1 first and stores the message then",
     }
 

@@ -14,10 +14,15 @@ from host.brokers.base import Broker
 class Amqtt(Broker):
     name = "amqtt"
     end_signal = signal.SIGINT
+    # It remembers nothing for anonymous clients, and with ``allow_anonymous`` all are.
+    login = ("anybody", "any")
     cannot = {
         "MQTT 5": "it speaks MQTT 3.1.1 only",
-        "keep messages over a restart": "what is stored is subscriptions and retained messages, not what "
-        "waits for a session or is under way to it",
+        "survive a crash": "what waits for a session is stored with an event of its own, after the acknowledgement",
+        "keep messages over a restart": "a message for a session that is away is stored for good: each later start "
+        "brings it again",
+        "send retained messages to those who asked only": "a client that connects gets the retained messages of "
+        "all filters that any client has subscribed to",
     }
 
     def __init__(self, folder: Path) -> None:
@@ -30,7 +35,7 @@ class Amqtt(Broker):
                 {
                     "listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{self.port}"}},
                     "plugins": {
-                        "amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True},
+                        "amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": False},
                         "amqtt.contrib.persistence.SessionDBPlugin": {
                             "connection": f"sqlite+aiosqlite:///{folder}/state.db",
                             "clear_on_shutdown": False,

@@ -40,6 +40,8 @@ class Broker:
     name: ClassVar[str]
     #: What it does not do (a word that the tests use -> the reason).
     cannot: ClassVar[Mapping[str, str]] = {}
+    #: User name and password, where it remembers nothing for clients without.
+    login: ClassVar[tuple[str, str] | None] = None
     #: Sent to the process to end it in an orderly way.
     end_signal: ClassVar[signal.Signals] = signal.SIGTERM
 

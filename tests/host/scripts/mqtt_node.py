@@ -1,6 +1,6 @@
 # A node for tests/host/test_mqtt_*.py, run by the unix image. Its settings are the one argument, as JSON;
 # its orders are lines of JSON on stdin. It prints what happens, a line each. Orders:
-#   ["pub", topic, payload, qos]  ["flood", topic, n, qos]  ["sub", filter, qos]  ["unsub", filter]
+#   ["pub", topic, payload, qos, retain=false]  ["flood", topic, n, qos]  ["sub", filter, qos]  ["unsub", filter]
 #   ["state"]  ["bye"]
 import asyncio
 import json
@@ -19,9 +19,9 @@ def say(text):
     return lambda: print(text)
 
 
-async def publish(client, topic, payload, qos):
+async def publish(client, topic, payload, qos, retain=False):
     try:
-        await client.publish(topic, payload, qos)
+        await client.publish(topic, payload, qos, retain)
         print("DONE", topic, payload if len(payload) < 50 else len(payload))
     except (ValueError, OSError) as er:
         print("REFUSED", er)
