@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from host.brokers import DEADLINE, until
@@ -15,22 +16,33 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = Path(__file__).parent / "scripts" / "mqtt_node.py"
 
 
-def image() -> Path:
-    """The unix image: $COLDFRAME_UNIX, or the one in dist/."""
-    named = os.environ.get("COLDFRAME_UNIX")
-    found = [Path(named)] if named else sorted((ROOT / "dist").glob("coldframe-UNIX-*[0-9]"))
-    assert found and found[-1].is_file(), "no unix image: run `python3 scripts/build.py UNIX`"
+def image(board: str = "UNIX") -> Path:
+    """The image of UNIX or UNIX32: $COLDFRAME_UNIX or $COLDFRAME_UNIX32, or the one in dist/."""
+    named = os.environ.get(f"COLDFRAME_{board}")
+    found = [Path(named)] if named else sorted((ROOT / "dist").glob(f"coldframe-{board}-*[0-9]"))
+    assert found and found[-1].is_file(), f"no unix image: run `python3 scripts/build.py {board}`"
     return found[-1]
 
 
 class MqttNode:
-    """A node with the firmware's MQTT client. Keyword arguments go to the client; see the script."""
+    """A node with the firmware's MQTT client. Other keyword arguments go to the client; see the script.
 
-    def __init__(self, port: int, client_id: str = "node", **settings: object) -> None:
+    ``command``: the image, and the options that it is given before the script.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        client_id: str = "node",
+        *,
+        script: Path = SCRIPT,
+        command: Sequence[str | Path] = (),
+        **settings: object,
+    ) -> None:
         settings.update(port=port, id=client_id)
         self.lines: list[str] = []
         self._process = subprocess.Popen(
-            [image(), SCRIPT, json.dumps(settings)],
+            [*(command or [image()]), script, json.dumps(settings)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -1,6 +1,7 @@
 # A node for tests/host/test_mqtt_*.py, run by the unix image. Its settings are the one argument, as JSON;
 # its orders are lines of JSON on stdin. It prints what happens, a line each. Orders:
 #   ["pub", topic, payload, qos, retain=false]  ["flood", topic, n, qos]  ["sub", filter, qos]  ["unsub", filter]
+#   ["every", ms, topic, n, qos] = pub of the numbers below n, one each ms, whether those before are through or not
 #   ["state"]  ["bye"]
 import asyncio
 import json
@@ -35,6 +36,15 @@ async def order(client, what, *args):
         for i in range(n):
             await client.publish(topic, str(i), qos)
         print("FLOODED", topic)
+    elif what == "every":
+        pause, topic, n, qos = args
+        tasks = []
+        for i in range(n):
+            print("PUBLISHING", i)
+            tasks.append(asyncio.create_task(client.publish(topic, str(i), qos)))
+            await asyncio.sleep_ms(pause)
+        await asyncio.gather(*tasks)
+        print("ALL ACKNOWLEDGED", topic)
     elif what == "sub":
         try:
             print("SUB", args[0], await client.subscribe(*args))
