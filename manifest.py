@@ -38,11 +38,14 @@ MQTT = (
     "client.py",
     "crc.py",
     "files.py",
+    "more.py",
+    "poller.py",
     "serial.py",
     "spill.py",
+    "subs.py",
     "transport.py",
-    "window.py",
-    "wire.py",
+)
+    "transport.py",
 )
 FULL = ("codec_py_checks.py", "codec_py_encode.py", "codec_py.py")
 TLS = ("mqtt/tls.py", "mqtt/tlsdate.py")

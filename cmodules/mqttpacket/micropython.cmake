@@ -9,6 +9,7 @@ target_sources(usermod_mqttpacket INTERFACE
     ${CMAKE_CURRENT_LIST_DIR}/mod_decoder.c
     ${CMAKE_CURRENT_LIST_DIR}/mod_mqttpacket.c
     ${CMAKE_CURRENT_LIST_DIR}/mod_poke.c
+    ${CMAKE_CURRENT_LIST_DIR}/mod_writer.c
 )
 target_include_directories(usermod_mqttpacket INTERFACE ${CMAKE_CURRENT_LIST_DIR})
 target_link_libraries(usermod INTERFACE usermod_mqttpacket)

@@ -8,5 +8,6 @@ SRC_USERMOD_C += \
 	$(MQTTPACKET_DIR)/mqttpacket_strings.c \
 	$(MQTTPACKET_DIR)/mod_decoder.c \
 	$(MQTTPACKET_DIR)/mod_mqttpacket.c \
-	$(MQTTPACKET_DIR)/mod_poke.c
+	$(MQTTPACKET_DIR)/mod_poke.c \
+	$(MQTTPACKET_DIR)/mod_writer.c
 CFLAGS_USERMOD += -I$(MQTTPACKET_DIR)

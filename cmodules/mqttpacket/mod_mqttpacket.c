@@ -10,6 +10,7 @@
 #include "py/runtime.h"
 
 #include "mod_mqttpacket.h"
+#include "mod_writer.h"
 
 // class Malformed(ValueError): args are (reason code, text)
 MP_DEFINE_CONST_OBJ_TYPE(
@@ -314,6 +315,7 @@ MP_DECLARE_CONST_FUN_OBJ_1(mqttpacket_poke_obj); // mod_poke.c
 static const mp_rom_map_elem_t mqttpacket_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_mqttpacket) },
     { MP_ROM_QSTR(MP_QSTR_Decoder), MP_ROM_PTR(&mqttpacket_type_Decoder) },
+    { MP_ROM_QSTR(MP_QSTR_Writer), MP_ROM_PTR(&mqttpacket_type_Writer) },
     { MP_ROM_QSTR(MP_QSTR_Malformed), MP_ROM_PTR(&mqttpacket_type_Malformed) },
     { MP_ROM_QSTR(MP_QSTR_connect), MP_ROM_PTR(&mod_connect_obj) },
     { MP_ROM_QSTR(MP_QSTR_connack), MP_ROM_PTR(&mod_connack_obj) },

@@ -20,8 +20,8 @@ async def test_a_refusal_is_told_from_a_lost_connection():
 
     broker.send = refuse
     await node.start()
-    await until(lambda: node.client and node.client._why, "refusal")
-    minitest.equal(node.client._why, "the broker refused the connection: not authorised (code 5)")
+    await until(lambda: node.client and node.client.why, "refusal")
+    minitest.equal(node.client.why, "the broker refused the connection: not authorised (code 5)")
     minitest.equal(len(broker.connects), 1)
     await node.stop()
 
@@ -70,7 +70,7 @@ async def test_connections_without_an_answer_leave_nothing_behind():
     node._listeners.clear()
     await node.start()
     await until(lambda: len(broker.connects) == 4, "connections")
-    minitest.equal((node.client._window.used, len(greetings)), (1, 1))
+    minitest.equal((len(node.client._window), len(greetings)), (1, 1))
     broker.packets = packets
     await until(lambda: broker.got("b/available"), "greeting")
     minitest.equal(broker.got("b/available"), [b"online"])
@@ -86,7 +86,8 @@ async def test_a_publisher_that_is_cancelled_passes_its_turn_on():
     tasks = [asyncio.create_task(client.publish("t", text, 1)) for text in ("1", "2", "3")]
     await until(lambda: broker.got("t"), "first message")
     broker.send = send
-    client._window.ack(client._id)
+    client._settle(client._window[0], None)
+    client._freed()
     tasks[1].cancel()  # it has just been woken, and has not run yet
     await until(lambda: len(broker.got("t")) == 2, "next message")
     minitest.equal(broker.got("t"), [b"1", b"3"])

@@ -1,7 +1,11 @@
-"""The MQTT 3.1.1 client.
+"""The MQTT client: what every program needs of it. The rest is in modules that are loaded when it is used:
 
-Two tasks: run() makes connections and watches over them, _read() takes what the broker sends. How packets
-go out is in wire.py, what waits for an acknowledgement in window.py.
+    subs.py      subscriptions: subscribe(), unsubscribe(), callbacks per filter, messages()
+    more.py      disconnect(), drain(), publishers that have to wait, messages larger than the buffer
+    five.py      MQTT 5
+
+One task, run(), makes connections and watches over them. What the broker sends is taken in ready(), which the
+event loop calls directly (see poller.py); what goes out is written by whoever publishes (class Writer).
 """
 
 import asyncio
@@ -9,33 +13,53 @@ from asyncio import core
 from random import getrandbits
 from time import ticks_add, ticks_diff, ticks_ms
 
+from coldframe.log import getLogger
+from coldframe.mqtt.poller import poller
 from micropython import const
 
-from coldframe import codec
-from coldframe.log import getLogger
-from coldframe.mqtt.window import Window
-from coldframe.mqtt.wire import Wire, wake_all
+try:
+    import mqttpacket as codec
+except ImportError:
+    from coldframe import codec
 
+_POLLIN = const(1)
+_POLLOUT = const(4)
 _FILLS = const(4)  # buffers taken from a busy stream before the other tasks get their turn
-_BURST = const(32)  # messages published before they get it
-_SECURE = const(60000)  # ms; an outage that short is met with an attempt each second
+_TX = const(256)  # bytes; a packet that fits goes out in one piece, and each topic must fit
 _LASTING = const(5000)  # ms that a connection must have lived for the next one to be tried at once
 _BACKOFF_FIRST = const(100)  # ms
-_BACKOFF_MAX = const(30000)  # ms
+_BACKOFF_MAX = const(1000)  # ms
 _BACKOFF_REFUSED = const(5000)  # ms; what the broker refuses now it will hardly allow in a second
-# What _subs knows about a filter: the QoS asked for; once the broker has answered, also _GRANTED, and the
-# QoS granted << 5.
-_GRANTED = const(0x10)
-_GONE = const(-1)  # unsubscribed, but the broker does not know yet
+_BACKOFF_REFUSED_MAX = const(30000)  # ms
 
-_REFUSALS = (
-    "unacceptable protocol version",
-    "client identifier rejected",
-    "server unavailable",
-    "bad user name or password",
-    "not authorised",
-)
+# Packet types.
+_CONNACK = const(2)
+_PUBLISH = const(3)
+_PUBACK = const(4)
+_PUBREC = const(5)
+_PUBREL = const(6)
+_PUBCOMP = const(7)
+_SUBACK = const(9)
+_UNSUBACK = const(11)
+_PINGRESP = const(13)
+
+# States of a Message: accepted by the client; PUBREC has come; acknowledged; refused.
+_ACCEPTED = const(1)
+_RELEASED = const(2)
+_DONE = const(3)
+_FAILED = const(4)
+_NOWAIT = const(16)  # in its flags: its publisher waits only until it is accepted
+
+# Why ready() takes nothing more from the stream.
+_FULL = const(1)  # no room for further acknowledgements
+_SLOW = const(2)  # somebody who reads messages() is behind
+_OVER = const(4)  # the connection is over
+
 log = getLogger("mqtt")
+
+
+class MQTTError(Exception):
+    """The broker refused what was asked of it."""
 
 
 def _finished():
@@ -44,35 +68,44 @@ def _finished():
 
 # What publish() returns when nothing is left to wait for: a generator that has ended is awaited without
 # allocating anything.
-_DONE = _finished()
-for _ in _DONE:
+_ENDED = _finished()
+for _ in _ENDED:
     pass
 
 
-class MQTTError(Exception):
-    """The broker refused what was asked of it."""
-
-
-class Client(Wire):
+class Client:
     """A connection to an MQTT broker that is kept for ever.
 
     Args:
-        transport: Tcp(host, port) or Serial(stream).
+        transport: Tcp(host, port), Serial(stream) or another one (see transport.py); a list of them: tried in
+            turn, after each loss the first one first.
         client_id: what the broker keeps the session under; each device needs its own.
+        version: 4 for MQTT 3.1.1, 5 for MQTT 5. A broker that knows no MQTT 5 is spoken to in 3.1.1.
         keepalive: seconds, 0 to 65535. A dead link is noticed within 1.5 times that. 0: never, when idle.
         user, password: str or None.
-        will: (topic, payload, qos, retain), published by the broker when this client vanishes; or None.
-        buffer: bytes. A message that is larger is skipped, logged and counted in ``skipped``.
-        window: how many QoS 1 messages may be under way at once.
+        will: (topic, payload, qos, retain[, props]), published by the broker when this client vanishes; or None.
+        buffer: bytes. A message that is larger goes to on_large, else it is skipped, logged and counted.
+        window: how many QoS 1 and 2 messages may be under way at once.
         response_time: seconds. With a question open, a link that is silent for so long is dead.
         clean: True makes the broker forget session and subscriptions between two connections.
+        limit: bytes; a larger message is skipped, whatever on_large is. 0: none.
+        session_expiry: MQTT 5: seconds that the broker keeps the session for. None: a day, unless clean.
+        receive_max, alias: MQTT 5: how many QoS 1 and 2 messages the broker may send ahead of their
+            acknowledgement, and how many topic aliases it may use.
+        auth: MQTT 5: (method, data, answer) for the enhanced authentication, see five.py.
+        props: MQTT 5: properties of CONNECT beyond these, as bytes.
+        spill: coldframe.mqtt.spill.Spill; keeps QoS 1 and 2 messages over a restart. None: they are in RAM only.
         on_message: called with (topic: str, payload: bytes, retained: bool).
+        on_large: called with (topic, offset, part, more) for each part of a message that does not fit the buffer.
+            part: memoryview, valid during the call; None when the rest will not come. more: bytes still to come.
         on_up, on_down: called with no argument after the connection was made, and after it was lost.
 
-    The callbacks run between two packets and shall be quick; what takes longer, or awaits, is for
-    asyncio.create_task(). on_up and on_down may be async. An error in a callback is logged.
-    Attributes: ``up`` (an Event, set while connected), ``skipped``, ``dropped`` (QoS 0 messages published
-    while there was no connection), ``connections`` (how many there have been).
+    The callbacks run between two packets and shall be quick; no task is running then, so what takes longer, or
+    awaits, is for asyncio.create_task(). on_up and on_down may be async. An error in a callback is logged.
+    Attributes: ``up``, ``down`` (Events, set while connected, and while not), ``why`` (text, why the last connection
+    ended), ``packet`` (in a callback: the message's qos, dup, retain, MQTT 5 prop() and props), ``version`` in use;
+    the counters ``skipped``, ``dropped`` (QoS 0 messages that could not be delivered), ``connections``,
+    ``published`` and ``received``.
     """
 
     def __init__(
@@ -80,6 +113,7 @@ class Client(Wire):
         transport,
         client_id,
         *,
+        version=4,
         keepalive=60,
         user=None,
         password=None,
@@ -88,51 +122,92 @@ class Client(Wire):
         window=8,
         response_time=10,
         clean=False,
+        limit=0,
+        session_expiry=None,
+        receive_max=16,
+        alias=8,
+        auth=None,
+        props=None,
+        spill=None,
         on_message=None,
+        on_large=None,
         on_up=None,
         on_down=None,
     ):
         if not 0 <= keepalive <= 65535:
             raise ValueError("keepalive: expected 0 to 65535 seconds, got %r" % (keepalive,))
-        topic, payload, qos, retain = will or (None, b"", 0, False)
-        _check_qos(qos, "will")
-        super().__init__(transport)
-        self._hello = (client_id, keepalive, clean, user, password, topic, payload, qos, retain)
+        if version != 4 and version != 5:
+            raise ValueError("version: expected 4 (MQTT 3.1.1) or 5, got %r" % (version,))
+        self._transports = transport if isinstance(transport, (list, tuple)) else (transport,)
+        self._transport = self._transports[0]
+        will = will or (None, b"", 0, False)
+        self._hello = (client_id, keepalive, clean, user, password) + tuple(will[:4])
         self._keepalive = keepalive * 1000
         self._response = response_time * 1000
         if keepalive:
             self._response = min(self._response, keepalive * 500)
         self.on_message = on_message
+        self.on_large = on_large
         self.on_up = on_up
         self.on_down = on_down
         self.up = asyncio.Event()
-        self.skipped = self.dropped = self.connections = 0
+        self.down = asyncio.Event()
+        self.down.set()
+        self.skipped = self.dropped = self.connections = self._received = 0
 
         self._rx = bytearray(buffer)
-        self._decoder = codec.Decoder(self._rx)
+        self.packet = codec.Decoder(self._rx, limit)
+        self._writer = codec.Writer(bytearray(_TX))
+        self._five = None  # what MQTT 5 needs beyond this
+        if version == 5:
+            from coldframe.mqtt.five import Five
+
+            self._five = Five(session_expiry, receive_max, alias, auth, props, will)
         codec.connect(self._rx, *self._hello)  # what is wrong with it shall be known now
-        self._window = Window(window)
-        self._subs = {}  # filter -> see _GRANTED
-        self._unasked = []  # filters that the broker is to be told about on this connection
-        self._asked_subs = {}  # packet identifier -> filter
-        self._answers = core.TaskQueue()  # tasks waiting for a change in it
+
+        # The Messages that publish() has accepted and the broker has not acknowledged, oldest first. The first
+        # _sent of them have gone out on this connection.
+        self._window = []
+        self._size = window
+        self._sent = 0
+        self._quota = 65535  # how many of them the broker takes at once
+        self._space = core.TaskQueue()  # tasks waiting for room in it
+        self._turn = core.TaskQueue()  # tasks waiting for some change: they look again then
+        self._held = ()  # identifiers of QoS 2 messages that were delivered and are not yet released
+        self._subs = None  # of subs.py
+        self._route = None  # who gets the messages instead of on_message
+        self._spill = spill
         self._id = 0
-        self._burst = 0
 
         self._task = None  # of run()
         self._napping = False
         self._due = 0  # when run() wakes by itself
         self._closing = False
-        self._why = None  # why the connection is over; None while it is not
+        self.why = None  # why the connection is over; None while it is not
         self._code = None  # of CONNACK
         self._session = False
         self._live = False  # publishers may write
         self._since = 0  # when the connection was made
         self._asking = False  # an answer is due
         self._pinged = False
+        self._in = 0  # when the link last showed life
         self._progress = 0  # when the window last moved
 
+        # The link, see poller.py.
+        self.poll = self._stream = None
+        self.again = False
+        self._events = 0
+        self._paused = _OVER  # why ready() takes nothing from the stream
+
     # ---- for the user
+
+    @property
+    def published(self):
+        return self._writer.published
+
+    @property
+    def received(self):
+        return self._received + self.packet.delivered
 
     async def connect(self, timeout=None):
         """Start, unless it has been, and wait for the connection.
@@ -149,78 +224,104 @@ class Client(Wire):
         except asyncio.TimeoutError:
             return False
 
-    def publish(self, topic, payload, qos=0, retain=False):
-        """Publish; to be awaited.
+    def publish(
+        self,
+        topic,
+        payload,
+        qos=0,
+        retain=False,
+        wait=True,
+        expiry=None,
+        response=None,
+        correlation=None,
+        props=None,
+    ):
+        """Publish; to be awaited, at once or as asyncio.create_task(), gather(), wait_for().
 
         QoS 0: done when the stream has it; without a connection the message is dropped and counted.
-        QoS 1: done when the broker has acknowledged it, however many connections that takes. Up to ``window``
-        messages of several tasks are under way at once; more wait. A task that is cancelled meanwhile does
-        not take its message back.
+        QoS 1 and 2: done when the broker has acknowledged it, however many connections that takes. Up to
+        ``window`` messages are under way at once; more wait. A task that is cancelled meanwhile does not take
+        its message back.
 
-        Args: topic: str; payload: str, bytes-like; qos: 0 or 1; retain: bool.
-        Raises ValueError for what cannot be sent, OSError if disconnect() comes before the acknowledgement.
+        Args: topic: str; payload: str, bytes-like; qos: 0 to 2; retain: bool; wait: False for QoS 1 and 2: done
+        once the client has accepted the message (drain() waits for all of them). With MQTT 5 only, else without
+        effect: expiry (seconds), response (topic), correlation (bytes), props (further properties, as bytes).
+        Raises ValueError for what cannot be sent, MQTTError for what the broker refuses, OSError if disconnect()
+        comes before the acknowledgement.
         """
-        _check_qos(qos, topic)
-        if isinstance(payload, str):
-            payload = payload.encode()
-        if qos:
-            return self._publish1(topic, payload, retain)
-        if self._writing:
-            return self._publish0(topic, payload, retain)
-        n = codec.publish(self._tx, topic, len(payload), 0, retain)
-        if self._live:
-            self._send(n, payload)
-            if self._writing:
-                return self._room()
-            self._burst += 1
-            if self._burst >= _BURST:
-                self._burst = 0
-                return _pause()
-        else:
-            self.dropped += 1
-        return _DONE
+        writer = self._writer
+        if self._five:
+            props = self._five.outgoing(topic, payload, qos, retain, expiry, response, correlation, props)
+        if not qos:
+            try:
+                done = writer.publish(topic, payload, retain, props)
+                if done is True:
+                    return _ENDED
+                if done:
+                    return _pause()
+                if done is None and not self._live:
+                    self.dropped += 1
+                    return _ENDED
+                self._look()
+                if done is None or not (writer.busy and not isinstance(payload, (bytes, str))):
+                    from coldframe.mqtt.more import publish
 
-    async def subscribe(self, filter, qos=0):
+                    return publish(self, topic, payload, retain, props, done)
+            except OSError as er:
+                self._lost(er)
+                self.dropped += 1
+            return _ENDED
+        if qos != 1 and qos != 2:
+            raise ValueError("%s: expected QoS 0 to 2, got %r" % (topic, qos))
+        m = writer.message(self, topic, payload, qos << 1 | (1 if retain else 0) | (0 if wait else _NOWAIT), props)
+        if len(self._window) < self._size and not self._space.peek() and not self._spill:
+            self._accept(m)
+            if not wait:
+                return _ENDED
+        return m
+
+    async def subscribe(self, filter, qos=0, callback=None, *, options=0):
         """Subscribe, now and after each reconnect, and wait for the broker's answer.
 
         Without a connection it is only noted down, and done as soon as there is one.
 
-        Args: filter: topic filter, + and # allowed; qos: 0 or 1, the most that messages shall come with.
+        Args: filter: topic filter, + and # allowed; qos: 0 to 2, the most that messages shall come with; callback:
+        gets the messages of this filter instead of on_message, with the same arguments; options: MQTT 5:
+        no-local << 2 | retain-as-published << 3 | retain-handling << 4.
         Returns the QoS granted, or None when the answer is still to come.
         Raises MQTTError if the broker refuses, ValueError for an invalid filter.
         """
-        _check_qos(qos, filter)
-        codec.subscribe(self._scratch(), 1, filter, qos)  # raises when invalid
-        self._subs[filter] = qos
-        await self._request(filter, qos)
-        got = self._subs.get(filter)
-        if got is None:
-            raise MQTTError("the broker refused the subscription to " + filter)
-        return got >> 5 if got & _GRANTED else None
+        from coldframe.mqtt.subs import subscribe
+
+        return await subscribe(self, filter, qos, callback, options)
 
     async def unsubscribe(self, filter):
         """End a subscription; without a connection it is only noted down."""
-        if filter in self._subs:
-            self._subs[filter] = _GONE
-            await self._request(filter, _GONE)
+        from coldframe.mqtt.subs import unsubscribe
+
+        await unsubscribe(self, filter)
+
+    def messages(self, filter, qos=0, size=16):
+        """Subscribe, and iterate over what comes: ``async for topic, payload in client.messages("a/+"):``
+
+        Args: size: how many messages may wait to be taken; then the broker is made to wait.
+        The iterator has close(), which ends it and the subscription.
+        """
+        from coldframe.mqtt.messages import Messages
+
+        return Messages(self, filter, qos, size)
+
+    async def drain(self, timeout=None):
+        """Wait until all that was accepted is acknowledged. Returns False when ``timeout`` seconds are over first."""
+        from coldframe.mqtt.more import drain
+
+        return await drain(self, timeout)
 
     async def disconnect(self):
         """Say goodbye to the broker, so that it publishes no will, and end. connect() starts anew."""
-        task = self._task
-        if task is None:
-            return
-        self._closing = True
-        await self._room()
-        if self._live:
-            self._flush_ctl()
-            await self._room()
-        if self._live:
-            self._write(codec.DISCONNECT_PACKET, 2, b"")
-            await self._room()
-        self._lost("disconnected")
-        self._wake()
-        while self._task is task:
-            yield self._wait(self._turn)
+        from coldframe.mqtt.more import disconnect
+
+        await disconnect(self)
 
     # ---- the service
 
@@ -230,8 +331,7 @@ class Client(Wire):
             raise RuntimeError("the MQTT client is running already")
         self._task = core.cur_task
         self._closing = False
-        lost = ticks_ms()
-        delay = 0
+        delay = at = 0
         text = None
         try:
             while not self._closing:
@@ -240,58 +340,71 @@ class Client(Wire):
                     break
                 if self.up.is_set():
                     self._down()
+                    at = 0
                     # Not after a short life: two devices with one client identifier throw each other out.
                     if ticks_diff(ticks_ms(), self._since) > _LASTING:
-                        lost = ticks_ms()
                         delay = 0
-                elif self._why != text:
-                    # The same reason again and again is told once.
-                    log.warning("%s: %s; trying on", self._transport, self._why)
-                text = self._why
-                delay = self._next_delay(delay, ticks_diff(ticks_ms(), lost), refused)
+                else:
+                    if self.why != text:
+                        # The same reason again and again is told once.
+                        log.warning("%s: %s; trying on", self._transport, self.why)
+                    at = (at + 1) % len(self._transports)
+                text = self.why
+                self._transport = self._transports[at]
+                if refused:
+                    delay = min(max(delay * 2, _BACKOFF_REFUSED), _BACKOFF_REFUSED_MAX)
+                else:
+                    delay = min(max(delay * 2, _BACKOFF_FIRST), _BACKOFF_MAX)
                 # Jitter, or all devices of a house would come back in the same millisecond.
                 await self._nap(delay - delay * getrandbits(8) // 512)
                 self._napping = False
+        except asyncio.CancelledError:
+            if not self._closing:
+                raise
         finally:
             self._napping = False
+            self._closing = True
             self._over()
             self._task = None
             if self.up.is_set():
                 self._down()
-            self._window.release()
+            for m in self._window:
+                task = m.task
+                if task is not None:
+                    m.task = None
+                    core._task_queue.push(task)  # to be told
+            wake_all(self._space)
             wake_all(self._turn)
-
-    def _next_delay(self, delay, outage, refused):
-        if refused:
-            return min(max(delay * 2, _BACKOFF_REFUSED), _BACKOFF_MAX)
-        limit = 1000 if 0 <= outage < _SECURE else _BACKOFF_MAX
-        return min(max(delay * 2, _BACKOFF_FIRST), limit)
 
     def _down(self):
         self.up.clear()
-        (log.info if self._closing else log.warning)("%s: down: %s", self._transport, self._why)
-        self._call(self.on_down)
+        self.down.set()
+        (log.info if self._closing else log.warning)("%s: down: %s", self._transport, self.why)
+        self._tell(self.on_down)
 
     async def _connection(self):
-        # One connection from start to end. Leaves the reason in _why; returns True if the broker refused.
+        # One connection from start to end. Leaves the reason in why; returns True if the broker refused.
         transport = self._transport
-        self._why = self._code = None
-        reader = None
+        self.why = self._code = None
         try:
             try:
                 self._stream = await asyncio.wait_for_ms(transport.open(), self._response)
             except asyncio.TimeoutError:
-                self._why = "no answer to the connection attempt"
+                self.why = "no answer to the connection attempt"
                 return False
             if self._closing:
                 return False
-            self._decoder.reset()
+            self.packet.reset()
             self._pinged = self._asking = False
-            self._in = self._out = self._progress = ticks_ms()
-            self._write(self._rx, codec.connect(self._rx, *self._hello), b"")
+            self._in = self._progress = ticks_ms()
+            self._writer.attach(self._stream, transport.tail, 4)
+            n = codec.connect(self._rx, *self._hello)
+            self._writer.put(bytes(memoryview(self._rx)[:n]))
+            self.poll = transport.poll
+            self._paused = 0
+            self._look()
             self._ask()
-            reader = core.create_task(self._read())
-            while self._why is None:
+            while self.why is None:
                 if self._code is not None and not self._live:
                     self._begin()
                 else:
@@ -300,9 +413,6 @@ class Client(Wire):
         except Exception as er:
             self._lost(er)
         finally:
-            # The reader first: asyncio forgets a stream when one of two tasks that wait for it is cancelled.
-            if reader is not None:
-                reader.cancel()
             self._over()
         return bool(self._code)
 
@@ -311,35 +421,44 @@ class Client(Wire):
         self.connections += 1
         self._since = ticks_ms()
         self._live = True
-        subs = self._subs
-        for f in list(subs):
-            if not self._session:
-                if subs[f] == _GONE:
-                    del subs[f]
-                    continue
-                subs[f] &= 3
-            if subs[f] < _GRANTED:
-                self._unasked.append(f)
-        self._window.rewind()
+        self._writer.open()
+        self._sent = 0
+        if not self._session:
+            self._held = ()
+            for m in list(self._window):
+                if m.state == _RELEASED:
+                    self._settle(m, None)  # the broker had it, and has forgotten only that
+        if self._subs:
+            self._subs.restore(self._session)
         self._pump()
-        if self._why is None:
+        if self.why is None:
             log.info("%s: up", self._transport)
+            self.down.clear()
             self.up.set()
-            self._call(self.on_up)
+            self._tell(self.on_up)
 
     def _over(self):
         # The connection, or what there was of one, is closed; nobody waits for it any longer.
         self._live = False
-        self._end_wire()
-        self._unasked.clear()
-        self._asked_subs.clear()
-        wake_all(self._answers)
+        self._paused = _OVER
+        poller().forget(self)
+        self._events = 0
+        self._writer.attach(None)
+        self._transport.close()
+        self.poll = self._stream = None
+        if self._subs:
+            self._subs.over()
+        wake_all(self._turn)
 
     def _lost(self, why):
-        # From any task: the connection is over. run() does the rest.
-        if self._why is None:
-            self._why = why if isinstance(why, str) else _text(why)
+        # From anywhere: the connection is over. run() does the rest.
+        if self.why is None:
+            if not isinstance(why, str):
+                explain = getattr(self._transport, "explain", None)
+                why = explain and explain(why) or _text(why)
+            self.why = why
             self._live = False
+            self._paused |= _OVER
             self._wake()
 
     def _watch(self):
@@ -348,18 +467,20 @@ class Client(Wire):
         wait = 0x7FFFFFF
         if self._asking:
             since = self._in
-            if self._window.used and ticks_diff(now, self._progress) > 6 * self._response:
+            if self._window and ticks_diff(now, self._progress) > 6 * self._response:
                 since = ticks_add(now, -self._response)
             wait = ticks_diff(since, now) + self._response
             if wait <= 0:
                 self._lost("the broker does not answer")
                 return 0
         if self._keepalive and not self._pinged and self._live:
-            since = self._out if ticks_diff(self._in, self._out) > 0 else self._in
+            out = self._writer.at
+            since = out if ticks_diff(self._in, out) > 0 else self._in
             due = ticks_diff(since, now) + self._keepalive * 3 // 4
             if due <= 0:
                 self._pinged = True
-                self._ping()
+                self._writer.put(b"\xc0\x00")
+                self._look()
                 self._ask()
                 due = self._response
             wait = min(wait, due)
@@ -375,7 +496,7 @@ class Client(Wire):
 
     def _answered(self):
         # Something was; is nothing else open?
-        if not (self._pinged or self._window.used or self._asked_subs or self._unasked):
+        if not (self._pinged or self._window or self._subs and self._subs.asked):
             self._asking = False
 
     def _nap(self, ms):
@@ -394,178 +515,228 @@ class Client(Wire):
 
     # ---- coming in
 
-    async def _read(self):
-        decoder = self._decoder
-        stream = self._stream
-        poll = self._transport.poll
-        fills = 0
+    def ready(self, events):
+        """Called by the event loop (see poller.py) when there is something to read, or room to write."""
+        writer = self._writer
+        packet = self.packet
+        fills = _FILLS
+        calling = False
         try:
-            while True:
-                n = decoder.fill(stream)
-                if n is None:
-                    fills = 0
-                    self._flush_ctl()
-                    yield core._io_queue.queue_read(poll)
-                    continue
-                if not n:
-                    self._lost("closed by the broker")
-                    return
-                self._in = ticks_ms()
-                while True:
-                    kind = decoder.next()
-                    if kind == codec.PUBLISH and self._code is not None:
-                        self._on_publish(decoder)
-                    elif kind:
-                        self._on_packet(kind, decoder)
-                    else:
+            if events & ~_POLLIN and writer.left:
+                left = writer.left
+                if writer.flush():
+                    self._paused &= ~_FULL
+                    self._pump()
+                if writer.left < left:
+                    self._in = ticks_ms()  # that it takes more again means that the other end has taken some
+                wake_all(self._turn)
+            while not self._paused:
+                kind = packet.next()
+                if kind == _PUBLISH:
+                    self._message(packet)
+                elif kind:
+                    self._packet(kind, packet)
+                elif not fills:
+                    self.again = core._io_queue.again = True
+                    break
+                else:
+                    n = packet.fill(self._stream)
+                    if not n:
+                        if n is not None:
+                            self._lost("closed by the broker")
                         break
-                    if self._why is not None:
-                        return
-                    if self._ctl_full():
-                        self._flush_ctl()
-                        await self._room()
-                fills += 1
-                if fills >= _FILLS:
-                    fills = 0
-                    self._flush_ctl()
-                    await core.sleep_ms(0)
+                    self._in = ticks_ms()
+                    fills -= 1
+            if writer.left:
+                writer.flush()
+            if self._space.peek():
+                self._freed()
         except Exception as er:  # OSError, MemoryError, and Malformed, after which no byte can be trusted
             self._lost(er)
+        self._look()
 
-    def _on_publish(self, packet):
-        if packet.part or packet.more:
-            if not packet.part:
-                self.skipped += 1
-                n = len(packet.payload) + packet.more
-                log.warning("skipped %s: %d bytes do not fit the buffer", packet.topic, n)
-            if packet.more:
-                return
-        elif self.on_message is not None:
-            try:
-                self.on_message(packet.topic, packet.payload_bytes, packet.retain)
-            except Exception as er:
-                log.exception("on_message, topic %s", packet.topic, exc_info=er)
+    def _look(self):
+        # Have the stream polled for what is of interest now.
+        events = (0 if self._paused else _POLLIN) | (_POLLOUT if self._writer.left else 0)
+        if events != self._events and self.poll is not None:
+            self._events = events
+            poller().watch(self, events)
+
+    def _message(self, packet):
+        if self._code is None:
+            self._lost("expected a CONNACK, got a message")
+            return
         qos = packet.qos
-        if qos:
-            # QoS 2 is asked for by no subscription of ours, but by one that the session may hold from before.
-            self._control(0x40 if qos == 1 else 0x50, packet.id)
+        id = packet.id
+        more = packet.more
+        if more or packet.part:
+            from coldframe.mqtt.more import large
 
-    def _on_packet(self, kind, packet):
-        if (kind == codec.CONNACK) != (self._code is None):
+            large(self, packet)
+        elif qos != 2 or id not in self._held:
+            self._received += 1
+            call = self._route or self.on_message
+            if call is not None:
+                try:
+                    call(packet.topic, packet.payload_bytes, packet.retain)
+                except Exception as er:
+                    log.exception("on_message, topic %s", packet.topic, exc_info=er)
+        if qos and not more:
+            if qos == 2 and id not in self._held:
+                self._held = self._held or []
+                self._held.append(id)
+            self._answer(_PUBACK if qos == 1 else _PUBREC, id)
+
+    def _answer(self, kind, id, code=0):
+        if not self._writer.ack(kind, id, code) and not self._writer.flush():
+            self._paused |= _FULL
+
+    def _packet(self, kind, packet):
+        if (kind == _CONNACK) != (self._code is None):
             what = "a" if self._code is None else "no other"
             self._lost("expected %s CONNACK, got packet type %d" % (what, kind))
-        elif kind == codec.PUBACK:
-            if self._window.ack(packet.id):
-                self._progress = self._in
-                self._answered()
-        elif kind == codec.PINGRESP:
+        elif _PUBACK <= kind <= _PUBREC or kind == _PUBCOMP:
+            self._acknowledged(kind, packet)
+        elif kind == _PUBREL:
+            id = packet.id
+            if id in self._held:
+                self._held.remove(id)
+            self._answer(_PUBCOMP, id)
+        elif kind == _PINGRESP:
             self._pinged = False
             self._answered()
-        elif kind == codec.SUBACK or kind == codec.UNSUBACK:
-            f = self._asked_subs.pop(packet.id, None)
-            q = self._subs.get(f)
-            if q is not None:
-                if kind == codec.UNSUBACK:
-                    if q == _GONE:
-                        del self._subs[f]
-                elif packet.codes[0] >= 0x80:
-                    log.error("the broker refused the subscription to %s", f)
-                    del self._subs[f]
-                elif q != _GONE:
-                    self._subs[f] = q & 3 | _GRANTED | packet.codes[0] << 5
+        elif kind == _SUBACK or kind == _UNSUBACK:
+            if self._subs:
+                self._subs.answer(kind, packet)
             self._answered()
-            wake_all(self._answers)
-        elif kind == codec.PUBREL:
-            self._control(0x70, packet.id)
-        elif kind == codec.CONNACK:
+            wake_all(self._turn)
+        elif kind == _CONNACK:
             self._code = n = packet.code
             self._session = packet.session
             self._asking = False
             if n:
                 # Now, and not when run() has its turn: the broker closes the connection right behind it.
-                what = _REFUSALS[n - 1] if n <= len(_REFUSALS) else "unknown reason"
-                self._lost("the broker refused the connection: %s (code %d)" % (what, n))
+                from coldframe.mqtt.more import refusal
+
+                self._lost(refusal(n))
             self._wake()
         else:
             self._lost("unexpected packet of type %d" % kind)
 
+    def _acknowledged(self, kind, packet):
+        id = packet.id
+        for m in self._window:  # the first, nearly always: brokers acknowledge in order
+            if m.id == id:
+                break
+        else:
+            if kind == _PUBREC:
+                self._answer(_PUBREL, id)
+            return
+        if kind == _PUBREC:
+            if m.flags & 4 and m.state <= _RELEASED:
+                m.state = _RELEASED
+                m.payload = None
+                self._progress = self._in
+                self._answer(_PUBREL, id)
+        elif kind == (_PUBCOMP if m.flags & 4 else _PUBACK):
+            self._progress = self._in
+            self._settle(m, None)
+
     # ---- going out
 
-    async def _publish0(self, topic, payload, retain):
-        await self._room()
-        if self._live:
-            self._send(codec.publish(self._tx, topic, len(payload), 0, retain), payload)
-            await self._room()
-        else:
-            self.dropped += 1
-
-    async def _publish1(self, topic, payload, retain):
-        if not isinstance(payload, bytes):
-            payload = bytes(payload)  # it may be sent again much later, and must be the same then
-        codec.publish(self._scratch(), topic, len(payload), 1, retain, False, 1)  # raises when invalid
+    def _settle(self, m, error):
+        # A message has been acknowledged, or refused.
         window = self._window
-        while window.full():
-            try:
-                yield window.wait_space()
-            except asyncio.CancelledError:
-                window.pass_on()
-                raise
-            if self._task is None:
-                raise OSError("disconnected")
-        if not window.used:
-            self._progress = ticks_ms()
-        i = window.add(self._new_id(), topic, payload, retain)
-        self._pump()
-        yield window.wait(i)
-        if self._task is None:
-            raise OSError("disconnected")
+        i = window.index(m)
+        window.pop(i)
+        if i < self._sent:
+            self._sent -= 1
+        m.key = error
+        m.state = _FAILED if error else _DONE
+        task = m.task
+        if task is not None:
+            m.task = None
+            core._task_queue.push(task)
+        if not window:
+            self._answered()
+            wake_all(self._turn)
 
-    async def _request(self, filter, what):
-        # Tell the broker, and wait until it has answered or the connection is gone.
+    def _accept(self, m):
+        # The window has room for it.
+        window = self._window
+        if not window:
+            self._progress = ticks_ms()
+        m.id = self._new_id()
+        m.state = _ACCEPTED
+        window.append(m)
         if self._live:
-            self._unasked.append(filter)
             self._pump()
-            while self._live and self._subs.get(filter) == what:
-                yield self._wait(self._answers)
+
+    def _await(self, m):
+        # Called by a Message that is awaited and not done: has it to wait for room, or for its acknowledgement?
+        task = core.cur_task
+        if self._closing:
+            raise OSError("disconnected")
+        if not m.state:
+            if len(self._window) >= self._size:
+                self._space.push(task)
+                task.data = self._space  # where asyncio, to cancel the task, calls remove()
+                return
+            self._accept(m)
+            if m.flags & _NOWAIT:
+                return
+        m.task = task
+        task.data = m
+
+    def _freed(self):
+        # Let as many publishers go on as there is room for.
+        n = self._size - len(self._window)
+        while n > 0 and self._space.peek():
+            core._task_queue.push(self._space.pop())
+            n -= 1
 
     def _new_id(self):
         n = self._id
         while True:
             n = n % 65535 + 1
-            if n not in self._window and n not in self._asked_subs:
-                self._id = n
-                return n
+            for m in self._window:
+                if m.id == n:
+                    break
+            else:
+                if not self._subs or n not in self._subs.asked:
+                    self._id = n
+                    return n
 
     def _pump(self):
         # Send what waits, as far as the stream has room: subscriptions, then the window, oldest first.
+        writer = self._writer
         window = self._window
-        while self._live and not self._writing:
-            if self._unasked:
-                self._send_sub(self._unasked.pop(0))
-            elif window.unsent:
-                i = window.next()
-                if i >= 0:
-                    self._send(window.encode(i, self._tx), window.payload(i))
+        subs = self._subs
+        try:
+            while self._live:
+                if subs and subs.unasked:
+                    if not subs.ask():
+                        break
+                elif self._sent < len(window) and self._sent < self._quota:
+                    m = window[self._sent]
+                    if m.state == _RELEASED:
+                        if writer.left:
+                            break
+                        writer.ack(_PUBREL, m.id)
+                        writer.flush()
+                    elif writer.transmit(m) is None:
+                        break
+                    self._sent += 1
                     self._ask()
-            else:
-                break
-
-    def _send_sub(self, filter):
-        qos = self._subs.get(filter, _GRANTED)
-        if qos >= _GRANTED:
-            return  # settled meanwhile
-        n = self._new_id()
-        if qos == _GONE:
-            size = codec.unsubscribe(self._tx, n, filter)
-        else:
-            size = codec.subscribe(self._tx, n, filter, qos)
-        self._asked_subs[n] = filter
-        self._write(self._tx, size, b"")
-        self._ask()
+                else:
+                    break
+        except OSError as er:
+            self._lost(er)
+        self._look()
 
     # ---- helpers
 
-    def _call(self, callback):
+    def _tell(self, callback):
         if callback is not None:
             try:
                 made = callback()
@@ -575,6 +746,11 @@ class Client(Wire):
                 log.exception("on_up or on_down", exc_info=er)
 
 
+def wake_all(queue):
+    while queue.peek():
+        core._task_queue.push(queue.pop())
+
+
 async def _pause():
     await core.sleep_ms(0)
 
@@ -582,8 +758,3 @@ async def _pause():
 def _text(er):
     text = str(er)
     return text if isinstance(er, OSError) and text else "%s: %s" % (type(er).__name__, text)
-
-
-def _check_qos(qos, where):
-    if qos != 0 and qos != 1:
-        raise ValueError("%s: expected QoS 0 or 1, got %r (QoS 2 is not supported yet)" % (where, qos))

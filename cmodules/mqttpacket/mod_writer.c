@@ -1,0 +1,569 @@
+// SPDX-License-Identifier: MIT
+//
+// The outgoing half of an MQTT connection, for the MicroPython module `mqttpacket`:
+//
+// Writer: encodes a packet and hands it to the stream in one call. What the
+//   stream does not take at once stays in its buffer; a payload larger than
+//   that is written straight from the caller's object, which is kept until then.
+// Message: one outgoing QoS 1 or 2 message, and what its publisher awaits. It
+//   is the only object that is made for a message: 32 bytes on 32-bit chips.
+//
+// The same in Python: modules/coldframe/mqtt/writer_py.py.
+
+#include <string.h>
+
+#include "py/mphal.h"
+#include "py/objarray.h"
+#include "py/objstr.h"
+#include "py/objtype.h"
+#include "py/runtime.h"
+#include "py/smallint.h"
+#include "py/stream.h"
+
+#include "mod_writer.h"
+#include "mqttpacket.h"
+
+#define RESERVE (24u) // bytes of the buffer that only acknowledgements and pings may use
+#define MIN_SIZE (64u)
+#define BURST (32u) // packets after which publish() says that the other tasks want their turn
+
+static void check(int32_t n) {
+    if (n < 0) {
+        const char *text = mqtt_error_text(n);
+        mp_obj_t arg = mp_obj_new_str(text, strlen(text));
+        nlr_raise(mp_obj_new_exception_args(&mp_type_ValueError, 1, &arg));
+    }
+}
+
+static mqtt_string_t get_string(mp_obj_t obj) {
+    mp_buffer_info_t info;
+    mp_get_buffer_raise(obj, &info, MP_BUFFER_READ);
+    uint32_t len = MIN(info.len, MQTT_MAX_REMAINING + 1); // which the encoder refuses
+    return (mqtt_string_t) { .data = len ? info.buf : (const uint8_t *)"", .len = len };
+}
+
+// --------------------------------------------------------------- Message
+
+enum { STATE_NEW, STATE_ACCEPTED, STATE_RELEASED, STATE_DONE, STATE_FAILED };
+
+#define FLAG_DUP (0x08)
+#define FLAG_NOWAIT (0x10) // for its publisher it is done once the client has accepted it
+
+typedef struct _message_obj_t {
+    mp_obj_base_t base;
+    mp_obj_t owner; // the client
+    mp_obj_t topic;
+    mp_obj_t payload;
+    mp_obj_t props; // MQTT 5 properties, or None
+    mp_obj_t task; // the task that awaits it, or None
+    mp_obj_t key; // in the spill file, or None; the exception once it has failed
+    uint16_t id;
+    uint8_t flags; // low nibble of the PUBLISH's first byte; FLAG_NOWAIT
+    uint8_t state;
+} message_obj_t;
+
+static mp_obj_t message_iternext(mp_obj_t self_in) {
+    message_obj_t *self = MP_OBJ_TO_PTR(self_in);
+    if (self->state < STATE_DONE) {
+        // The client accepts it now, or notes down which task is running.
+        mp_obj_t dest[3];
+        mp_load_method(self->owner, MP_QSTR__await, dest);
+        dest[2] = self_in;
+        mp_call_method_n_kw(1, 0, dest);
+        if (self->state == STATE_NEW || (self->state < STATE_DONE && !(self->flags & FLAG_NOWAIT))) {
+            return mp_const_none;
+        }
+    }
+    if (self->state == STATE_FAILED) {
+        nlr_raise(self->key);
+    }
+    return MP_OBJ_STOP_ITERATION;
+}
+
+// What asyncio asks of a coroutine, so that create_task() takes a Message too.
+static mp_obj_t message_send(mp_obj_t self_in, mp_obj_t value) {
+    (void)value;
+    if (message_iternext(self_in) == MP_OBJ_STOP_ITERATION) {
+        mp_raise_StopIteration(mp_const_none);
+    }
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(message_send_obj, message_send);
+
+static mp_obj_t message_throw(size_t n_args, const mp_obj_t *args) {
+    message_obj_t *self = MP_OBJ_TO_PTR(args[0]);
+    self->task = mp_const_none;
+    if (self->state == STATE_NEW) {
+        // It may have been woken because there is room now: somebody else can have it.
+        mp_obj_t dest[2];
+        mp_load_method(self->owner, MP_QSTR__freed, dest);
+        mp_call_method_n_kw(0, 0, dest);
+    }
+    nlr_raise(mp_make_raise_obj(args[n_args > 2 && args[2] != mp_const_none ? 2 : 1]));
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(message_throw_obj, 2, 4, message_throw);
+
+static mp_obj_t message_close(mp_obj_t self_in) {
+    ((message_obj_t *)MP_OBJ_TO_PTR(self_in))->task = mp_const_none;
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(message_close_obj, message_close);
+
+// asyncio cancels the task that awaits it. The message stays accepted all the same.
+static mp_obj_t message_remove(mp_obj_t self_in, mp_obj_t task) {
+    (void)task;
+    return message_close(self_in);
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(message_remove_obj, message_remove);
+
+static void message_attr(mp_obj_t self_in, qstr attr, mp_obj_t *dest) {
+    message_obj_t *self = MP_OBJ_TO_PTR(self_in);
+    mp_obj_t *field = NULL;
+    mp_int_t value = 0;
+    switch (attr) {
+        case MP_QSTR_topic:
+            field = &self->topic;
+            break;
+        case MP_QSTR_payload:
+            field = &self->payload;
+            break;
+        case MP_QSTR_props:
+            field = &self->props;
+            break;
+        case MP_QSTR_task:
+            field = &self->task;
+            break;
+        case MP_QSTR_key:
+            field = &self->key;
+            break;
+        case MP_QSTR_id:
+            value = self->id;
+            break;
+        case MP_QSTR_flags:
+            value = self->flags;
+            break;
+        case MP_QSTR_state:
+            value = self->state;
+            break;
+        default:
+            if (dest[0] == MP_OBJ_NULL) {
+                dest[1] = MP_OBJ_SENTINEL; // look in locals_dict
+            }
+            return;
+    }
+    if (dest[0] == MP_OBJ_NULL) {
+        dest[0] = field != NULL ? *field : MP_OBJ_NEW_SMALL_INT(value);
+    } else if (dest[1] != MP_OBJ_NULL) {
+        if (field != NULL) {
+            *field = dest[1];
+        } else {
+            value = mp_obj_get_int(dest[1]);
+            if (attr == MP_QSTR_id) {
+                self->id = value;
+            } else if (attr == MP_QSTR_flags) {
+                self->flags = value;
+            } else {
+                self->state = value;
+            }
+        }
+        dest[0] = MP_OBJ_NULL; // stored
+    }
+}
+
+static const mp_rom_map_elem_t message_locals_dict_table[] = {
+    { MP_ROM_QSTR(MP_QSTR_send), MP_ROM_PTR(&message_send_obj) },
+    { MP_ROM_QSTR(MP_QSTR_throw), MP_ROM_PTR(&message_throw_obj) },
+    { MP_ROM_QSTR(MP_QSTR_close), MP_ROM_PTR(&message_close_obj) },
+    { MP_ROM_QSTR(MP_QSTR_remove), MP_ROM_PTR(&message_remove_obj) },
+};
+static MP_DEFINE_CONST_DICT(message_locals_dict, message_locals_dict_table);
+
+static MP_DEFINE_CONST_OBJ_TYPE(
+    message_type, MP_QSTR_Message, MP_TYPE_FLAG_ITER_IS_ITERNEXT,
+    attr, message_attr,
+    iter, message_iternext,
+    locals_dict, &message_locals_dict
+    );
+
+// ---------------------------------------------------------------- Writer
+
+typedef struct _writer_obj_t {
+    mp_obj_base_t base;
+    mp_obj_array_t *buf; // a bytearray ...
+    uint8_t *items; // ... and its storage when it was given to us
+    uint32_t size;
+    uint32_t pos, end; // buf[pos:end] is still to go
+    uint32_t split; // where in it the payload below has its place
+    mp_obj_t more; // a payload that did not fit, or None
+    uint32_t more_at, more_len; // more[more_at:more_len] is still to go
+    uint32_t hold; // a write of so many bytes was refused: it must be offered again as it was (TLS asks for that)
+    mp_obj_t stream; // None: there is no connection
+    const mp_stream_p_t *protocol; // of the stream; NULL: it is an object of a Python class
+    uint32_t at; // ticks_ms() when the stream last took something
+    uint32_t published; // PUBLISH packets accepted so far
+    uint8_t burst;
+    bool tail; // the stream may hold bytes back, see coldframe/mqtt/transport.py
+    bool tail_left;
+    bool writing; // inside a write; stays so after an exception, until the next attach()
+    bool five; // MQTT 5
+    bool open; // publish() may write
+} writer_obj_t;
+
+static void forget(writer_obj_t *self) {
+    self->pos = self->end = self->split = 0;
+    self->more = mp_const_none;
+    self->more_at = self->more_len = self->hold = 0;
+    self->tail_left = self->writing = self->open = false;
+    self->burst = 0;
+}
+
+static mp_obj_t writer_make_new(const mp_obj_type_t *type, size_t n_args, size_t n_kw, const mp_obj_t *args) {
+    mp_arg_check_num(n_args, n_kw, 1, 1, false);
+    if (!mp_obj_is_type(args[0], &mp_type_bytearray)) {
+        mp_raise_TypeError(MP_ERROR_TEXT("buf: expected a bytearray"));
+    }
+    mp_obj_array_t *buf = MP_OBJ_TO_PTR(args[0]);
+    if (buf->len < MIN_SIZE || buf->len > MQTT_MAX_REMAINING) {
+        mp_raise_ValueError(MP_ERROR_TEXT("buf: expected 64 bytes or more"));
+    }
+    writer_obj_t *self = mp_obj_malloc(writer_obj_t, type);
+    self->buf = buf;
+    self->items = buf->items;
+    self->size = buf->len;
+    self->stream = mp_const_none;
+    self->protocol = NULL;
+    self->at = self->published = 0;
+    self->tail = self->five = false;
+    forget(self);
+    return MP_OBJ_FROM_PTR(self);
+}
+
+// attach(stream, tail=False, version=4): a new connection, or None for the end of one; what was left is dropped.
+static mp_obj_t writer_attach(size_t n_args, const mp_obj_t *args) {
+    writer_obj_t *self = MP_OBJ_TO_PTR(args[0]);
+    forget(self);
+    self->stream = args[1];
+    self->protocol = NULL;
+    self->tail = n_args > 2 && mp_obj_is_true(args[2]);
+    self->five = n_args > 3 && mp_obj_get_int(args[3]) == 5;
+    if (args[1] != mp_const_none) {
+        const mp_obj_type_t *type = mp_obj_get_type(args[1]);
+        if (!mp_obj_is_instance_type(type) && MP_OBJ_TYPE_HAS_SLOT(type, protocol)) {
+            self->protocol = mp_get_stream_raise(args[1], MP_STREAM_OP_WRITE);
+        }
+    }
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(writer_attach_obj, 2, 4, writer_attach);
+
+// open(): the broker has accepted the connection: from now on, until the next attach(), messages may go out.
+static mp_obj_t writer_open(mp_obj_t self_in) {
+    ((writer_obj_t *)MP_OBJ_TO_PTR(self_in))->open = true;
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(writer_open_obj, writer_open);
+
+// Offer owner[at:at + len], which is at `data`, to the stream. Returns how much it took, -1 for nothing now.
+static mp_int_t offer(writer_obj_t *self, mp_obj_t owner, const uint8_t *data, uint32_t at, uint32_t len) {
+    mp_int_t n;
+    self->writing = true;
+    if (self->protocol != NULL) {
+        int error = 0;
+        mp_uint_t result = self->protocol->write(self->stream, data + at, len, &error);
+        if (result == MP_STREAM_ERROR) {
+            if (!mp_is_nonblocking_error(error)) {
+                mp_raise_OSError(error);
+            }
+            result = 0;
+        }
+        n = result == 0 && len != 0 ? -1 : (mp_int_t)result;
+    } else {
+        mp_obj_t dest[5];
+        mp_load_method(self->stream, MP_QSTR_write, dest);
+        dest[2] = owner;
+        dest[3] = mp_obj_new_int_from_uint(at);
+        dest[4] = mp_obj_new_int_from_uint(len);
+        mp_obj_t result = mp_call_method_n_kw(3, 0, dest);
+        n = result == mp_const_none ? -1 : mp_obj_get_int(result);
+        if (n == 0 && len != 0) {
+            n = -1;
+        }
+    }
+    if (n > (mp_int_t)len) {
+        mp_raise_OSError(MP_EIO);
+    }
+    self->writing = false;
+    return n;
+}
+
+// Offer [*at, stop) and count what was taken. False: the stream takes no more now.
+static bool pour(writer_obj_t *self, mp_obj_t owner, const uint8_t *data, uint32_t *at, uint32_t stop) {
+    while (*at < stop) {
+        uint32_t len = self->hold ? self->hold : stop - *at;
+        mp_int_t n = offer(self, owner, data, *at, len);
+        if (n < 0) {
+            self->hold = len;
+            return false;
+        }
+        self->hold = 0;
+        self->at = mp_hal_ticks_ms();
+        *at += n;
+        if ((uint32_t)n < len) {
+            return false;
+        }
+    }
+    return true;
+}
+
+// Write as much as the stream takes. True when nothing is left.
+static bool drain(writer_obj_t *self) {
+    if (self->writing || self->stream == mp_const_none) {
+        return false;
+    }
+    if (self->buf->items != self->items) {
+        mp_raise_ValueError(MP_ERROR_TEXT("writer's buffer was resized"));
+    }
+    if (self->more != mp_const_none) {
+        mqtt_string_t more = get_string(self->more);
+        if (more.len != self->more_len) {
+            mp_raise_ValueError(MP_ERROR_TEXT("payload was resized"));
+        }
+        if (!pour(self, MP_OBJ_FROM_PTR(self->buf), self->items, &self->pos, self->split) ||
+            !pour(self, self->more, more.data, &self->more_at, self->more_len)) {
+            return false;
+        }
+        self->more = mp_const_none;
+    }
+    if (!pour(self, MP_OBJ_FROM_PTR(self->buf), self->items, &self->pos, self->end)) {
+        return false;
+    }
+    self->pos = self->end = 0;
+    self->tail_left = self->tail && offer(self, mp_const_empty_bytes, (const uint8_t *)"", 0, 0) < 0;
+    return !self->tail_left;
+}
+
+// The properties of a packet: in MQTT 5 they are always there, in 3.1.1 never.
+static mqtt_string_t get_props(const writer_obj_t *self, mp_obj_t props) {
+    if (!self->five) {
+        return (mqtt_string_t) { .data = NULL, .len = 0 };
+    }
+    return props == mp_const_none ? (mqtt_string_t) { .data = (const uint8_t *)"", .len = 0 } : get_string(props);
+}
+
+// Make sure that `len` bytes can be put at buf[end], beside those that are kept free. False: there is no room.
+static bool make_room(writer_obj_t *self, uint32_t len, uint32_t keep) {
+    if (self->writing || self->stream == mp_const_none) {
+        return false;
+    }
+    if (self->pos > 0 && len + keep > self->size - self->end) {
+        memmove(self->items, self->items + self->pos, self->end - self->pos);
+        self->end -= self->pos;
+        self->split -= MIN(self->split, self->pos);
+        self->pos = 0;
+    }
+    return len + keep <= self->size - self->end;
+}
+
+// Queue a PUBLISH and write. True: all is with the stream, 1: the same, and the other tasks should get a turn;
+// False: taken, but something is left to flush(); None: not taken, for there is no room yet.
+static mp_obj_t put_publish(writer_obj_t *self, mp_obj_t topic_in, mp_obj_t payload_in, uint8_t flags, uint16_t id,
+    mp_obj_t props_in) {
+    mqtt_string_t topic = get_string(topic_in), payload = get_string(payload_in), props = get_props(self, props_in);
+    uint32_t most = self->size - RESERVE;
+    // The header goes where it will stay, so that it is encoded but once.
+    bool room = make_room(self, MIN(most, topic.len + props.len + 13), RESERVE);
+    if (!room && self->more == mp_const_none && drain(self)) {
+        room = make_room(self, MIN(most, topic.len + props.len + 13), RESERVE);
+    }
+    uint8_t *at = self->items + self->end;
+    int32_t head = mqtt_encode_publish(at, room ? self->size - RESERVE - self->end : 0, topic, payload.len, flags, id,
+        props);
+    check(head);
+    if ((uint32_t)head > most) {
+        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("topic and properties need %u bytes, there are %u"),
+            (unsigned)head, (unsigned)most);
+    }
+    if (!room || !self->open || (uint32_t)head > self->size - RESERVE - self->end) {
+        return mp_const_none;
+    }
+    if (payload.len <= self->size - RESERVE - self->end - head) {
+        memcpy(at + head, payload.data, payload.len);
+        self->end += head + payload.len;
+    } else if (self->more != mp_const_none) {
+        return mp_const_none;
+    } else {
+        self->end += head;
+        self->split = self->end;
+        if (self->protocol == NULL && mp_obj_is_str(payload_in)) {
+            payload_in = mp_obj_new_bytes(payload.data, payload.len); // Python code would count characters
+        }
+        self->more = payload_in;
+        self->more_at = 0;
+        self->more_len = payload.len;
+    }
+    self->published = (self->published + 1) & 0x3fffffff;
+    if (!drain(self)) {
+        self->burst = 0;
+        return mp_const_false;
+    }
+    if (++self->burst == BURST) {
+        self->burst = 0;
+        return MP_OBJ_NEW_SMALL_INT(1);
+    }
+    return mp_const_true;
+}
+
+// publish(topic, payload, flags=0, props=None) of QoS 0. flags: 1 for RETAIN.
+static mp_obj_t writer_publish(size_t n_args, const mp_obj_t *args) {
+    uint8_t flags = n_args > 3 && mp_obj_is_true(args[3]) ? 1 : 0;
+    mp_obj_t props = n_args > 4 ? args[4] : mp_const_none;
+    return put_publish(MP_OBJ_TO_PTR(args[0]), args[1], args[2], flags, 0, props);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(writer_publish_obj, 3, 5, writer_publish);
+
+// message(owner, topic, payload, flags, props=None) -> Message; ValueError for what cannot be sent.
+static mp_obj_t writer_message(size_t n_args, const mp_obj_t *args) {
+    writer_obj_t *self = MP_OBJ_TO_PTR(args[0]);
+    mp_obj_t payload = args[3];
+    mp_int_t flags = mp_obj_get_int(args[4]);
+    mqtt_string_t data = get_string(payload);
+    mp_obj_t props = n_args > 5 ? args[5] : mp_const_none;
+    int32_t head = mqtt_encode_publish(NULL, 0, get_string(args[2]), data.len, flags & 15, 1, get_props(self, props));
+    check(head);
+    if ((uint32_t)head > self->size - RESERVE) {
+        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("topic and properties need %u bytes, there are %u"),
+            (unsigned)head, (unsigned)(self->size - RESERVE));
+    }
+    if (!mp_obj_is_str_or_bytes(payload)) {
+        payload = mp_obj_new_bytes(data.data, data.len); // it may go again much later, and must be the same then
+    }
+    message_obj_t *m = mp_obj_malloc(message_obj_t, &message_type);
+    m->owner = args[1];
+    m->topic = args[2];
+    m->payload = payload;
+    m->props = props;
+    m->task = m->key = mp_const_none;
+    m->id = 0;
+    m->flags = flags;
+    m->state = STATE_NEW;
+    return MP_OBJ_FROM_PTR(m);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(writer_message_obj, 5, 6, writer_message);
+
+// transmit(message): send its PUBLISH; result as of publish(). The next time it will bear the DUP flag.
+static mp_obj_t writer_transmit(mp_obj_t self_in, mp_obj_t message) {
+    if (!mp_obj_is_type(message, &message_type)) {
+        mp_raise_TypeError(MP_ERROR_TEXT("expected a Message"));
+    }
+    message_obj_t *m = MP_OBJ_TO_PTR(message);
+    mp_obj_t result = put_publish(MP_OBJ_TO_PTR(self_in), m->topic, m->payload, m->flags & 15, m->id, m->props);
+    if (result != mp_const_none) {
+        m->flags |= FLAG_DUP;
+    }
+    return result;
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(writer_transmit_obj, writer_transmit);
+
+// ack(type, id, code=0): gather an acknowledgement, to go out with the next flush(). True as long as there is
+// room for another one: else take no further packet until flush() has made some. ValueError when there was none.
+static mp_obj_t writer_ack(size_t n_args, const mp_obj_t *args) {
+    writer_obj_t *self = MP_OBJ_TO_PTR(args[0]);
+    mp_int_t type = mp_obj_get_int(args[1]);
+    mp_int_t id = mp_obj_get_int(args[2]);
+    mp_int_t code = n_args > 3 ? mp_obj_get_int(args[3]) : 0;
+    if (!make_room(self, 5, 0)) {
+        if (self->stream == mp_const_none) {
+            return mp_const_true;
+        }
+        mp_raise_ValueError(MP_ERROR_TEXT("no room for an acknowledgement"));
+    }
+    int32_t len = mqtt_encode_ack(self->items + self->end, 5, type < 0 || type > 15 ? 0 : type, id,
+        self->five ? code : 0, get_props(self, mp_const_none));
+    check(len);
+    self->end += len;
+    return mp_obj_new_bool(self->size - (self->end - self->pos) >= 12);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(writer_ack_obj, 3, 4, writer_ack);
+
+// put(packet): send ready bytes; result as of publish(). A large packet is kept, not copied.
+static mp_obj_t writer_put(mp_obj_t self_in, mp_obj_t packet) {
+    writer_obj_t *self = MP_OBJ_TO_PTR(self_in);
+    mqtt_string_t data = get_string(packet);
+    if (data.len <= self->size) {
+        if (!make_room(self, data.len, 0)) {
+            return mp_const_none;
+        }
+        memcpy(self->items + self->end, data.data, data.len);
+        self->end += data.len;
+    } else {
+        if (self->writing || self->stream == mp_const_none || self->more != mp_const_none) {
+            return mp_const_none;
+        }
+        self->split = self->end;
+        self->more = packet;
+        self->more_at = 0;
+        self->more_len = data.len;
+    }
+    return mp_obj_new_bool(drain(self));
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(writer_put_obj, writer_put);
+
+// flush(): write what is left. True when nothing is left then.
+static mp_obj_t writer_flush(mp_obj_t self_in) {
+    writer_obj_t *self = MP_OBJ_TO_PTR(self_in);
+    if (self->pos == self->end && self->more == mp_const_none && !self->tail_left) {
+        return mp_const_true;
+    }
+    return mp_obj_new_bool(drain(self));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(writer_flush_obj, writer_flush);
+
+static void writer_attr(mp_obj_t self_in, qstr attr, mp_obj_t *dest) {
+    if (dest[0] != MP_OBJ_NULL) {
+        return; // no attribute can be set
+    }
+    writer_obj_t *self = MP_OBJ_TO_PTR(self_in);
+    switch (attr) {
+        case MP_QSTR_publish: // the two that are called most, without a search
+            dest[0] = MP_OBJ_FROM_PTR(&writer_publish_obj);
+            dest[1] = self_in;
+            return;
+        case MP_QSTR_flush:
+            dest[0] = MP_OBJ_FROM_PTR(&writer_flush_obj);
+            dest[1] = self_in;
+            return;
+        case MP_QSTR_left: // bytes that wait for the stream
+            dest[0] = MP_OBJ_NEW_SMALL_INT(self->end - self->pos + self->more_len - self->more_at + self->tail_left);
+            return;
+        case MP_QSTR_busy: // a payload of the caller's is still needed
+            dest[0] = mp_obj_new_bool(self->more != mp_const_none);
+            return;
+        case MP_QSTR_at:
+            dest[0] = MP_OBJ_NEW_SMALL_INT(self->at & (MICROPY_PY_TIME_TICKS_PERIOD - 1));
+            return;
+        case MP_QSTR_published:
+            dest[0] = MP_OBJ_NEW_SMALL_INT(self->published);
+            return;
+        default:
+            dest[1] = MP_OBJ_SENTINEL; // look in locals_dict
+    }
+}
+
+static const mp_rom_map_elem_t writer_locals_dict_table[] = {
+    { MP_ROM_QSTR(MP_QSTR_attach), MP_ROM_PTR(&writer_attach_obj) },
+    { MP_ROM_QSTR(MP_QSTR_open), MP_ROM_PTR(&writer_open_obj) },
+    { MP_ROM_QSTR(MP_QSTR_publish), MP_ROM_PTR(&writer_publish_obj) },
+    { MP_ROM_QSTR(MP_QSTR_message), MP_ROM_PTR(&writer_message_obj) },
+    { MP_ROM_QSTR(MP_QSTR_transmit), MP_ROM_PTR(&writer_transmit_obj) },
+    { MP_ROM_QSTR(MP_QSTR_ack), MP_ROM_PTR(&writer_ack_obj) },
+    { MP_ROM_QSTR(MP_QSTR_put), MP_ROM_PTR(&writer_put_obj) },
+    { MP_ROM_QSTR(MP_QSTR_flush), MP_ROM_PTR(&writer_flush_obj) },
+};
+static MP_DEFINE_CONST_DICT(writer_locals_dict, writer_locals_dict_table);
+
+MP_DEFINE_CONST_OBJ_TYPE(
+    mqttpacket_type_Writer, MP_QSTR_Writer, MP_TYPE_FLAG_NONE,
+    make_new, writer_make_new,
+    attr, writer_attr,
+    locals_dict, &writer_locals_dict
+    );

@@ -1,0 +1,144 @@
+"""Subscriptions of a Client: they are kept here, and restored on each connection that lacks them."""
+
+from asyncio import core
+
+from coldframe.mqtt.client import MQTTError, codec, log
+from micropython import const
+
+# What is known about a filter: the options asked for (QoS in the low two bits); once the broker has answered,
+# also _GRANTED, and the QoS granted << 8.
+_OPTIONS = const(0x3F)
+_GRANTED = const(0x40)
+_GONE = const(-1)  # unsubscribed, but the broker does not know yet
+
+_UNSUBACK = const(11)
+
+
+class Subs:
+    """The subscriptions of one client."""
+
+    def __init__(self, client):
+        self._client = client
+        self.known = {}  # filter -> see _GRANTED
+        self.unasked = []  # filters that the broker is to be told about on this connection
+        self.asked = {}  # packet identifier -> filter
+        self.routes = {}  # filter -> callback
+
+    def restore(self, session):
+        """A new connection, which has the session of the one before or not."""
+        known = self.known
+        for f in list(known):
+            if not session:
+                if known[f] == _GONE:
+                    del known[f]
+                    continue
+                known[f] &= _OPTIONS
+            if known[f] < _GRANTED:
+                self.unasked.append(f)
+
+    def over(self):
+        """The connection is over."""
+        self.unasked.clear()
+        self.asked.clear()
+
+    def ask(self):
+        """Send the next packet. Returns False when the stream has no room for it."""
+        client = self._client
+        filter = self.unasked[0]
+        options = self.known.get(filter, _GRANTED)
+        if options < _GRANTED:  # else it was settled meanwhile
+            n = client._new_id()
+            buf = bytearray(len(filter.encode()) + 12)
+            if options == _GONE:
+                size = codec.unsubscribe(buf, n, filter)
+            else:
+                size = codec.subscribe(buf, n, filter, options)
+            if client._writer.put(bytes(memoryview(buf)[:size])) is None:
+                return False
+            self.asked[n] = filter
+            client._ask()
+        self.unasked.pop(0)
+        return True
+
+    def answer(self, kind, packet):
+        """The broker's answer has come."""
+        f = self.asked.pop(packet.id, None)
+        options = self.known.get(f)
+        if options is not None:
+            if kind == _UNSUBACK:
+                if options == _GONE:
+                    self.drop(f)
+            elif packet.codes[0] >= 0x80:
+                log.error("the broker refused the subscription to %s", f)
+                self.drop(f)
+            elif options != _GONE:
+                self.known[f] = options & _OPTIONS | _GRANTED | packet.codes[0] << 8
+
+    def drop(self, filter):
+        del self.known[filter]
+        if self.routes.pop(filter, None) and not self.routes:
+            self._client._route = None
+
+    def route(self, topic, payload, retained):
+        """What the client calls for each message while filters have callbacks of their own."""
+        taken = False
+        for filter in self.routes:
+            if codec.match(filter, topic):
+                taken = True
+                try:
+                    self.routes[filter](topic, payload, retained)
+                except Exception as er:
+                    log.exception("callback for %s, topic %s", filter, topic, exc_info=er)
+        if not taken and self._client.on_message is not None:
+            self._client.on_message(topic, payload, retained)
+
+    async def tell(self, filter, what):
+        """Tell the broker, and wait until it has answered or the connection is gone."""
+        client = self._client
+        if client._live:
+            self.unasked.append(filter)
+            client._pump()
+            while client._live and self.known.get(filter) == what:
+                yield wait(client)
+
+
+def wait(client):
+    """``yield`` this to wait until something has changed."""
+    client._turn.push(core.cur_task)
+    core.cur_task.data = client._turn  # where asyncio, to cancel the task, calls remove()
+
+
+def subs(client):
+    """The Subs of a client, made when it is first asked for."""
+    if client._subs is None:
+        client._subs = Subs(client)
+    return client._subs
+
+
+async def subscribe(client, filter, qos, callback, options):
+    """See Client.subscribe()."""
+    if qos != 0 and qos != 1 and qos != 2:
+        raise ValueError("%s: expected QoS 0 to 2, got %r" % (filter, qos))
+    codec.subscribe(bytearray(len(filter.encode()) + 12), 1, filter, qos | options)  # raises when invalid
+    s = subs(client)
+    s.known[filter] = qos | options
+    if callback is None:
+        s.routes.pop(filter, None)
+    else:
+        s.routes[filter] = callback
+    client._route = s.route if s.routes else None
+    await s.tell(filter, qos | options)
+    got = s.known.get(filter)
+    if got is None:
+        raise MQTTError("the broker refused the subscription to " + filter)
+    return got >> 8 if got & _GRANTED else None
+
+
+async def unsubscribe(client, filter):
+    """See Client.unsubscribe()."""
+    s = subs(client)
+    if filter in s.known:
+        s.known[filter] = _GONE
+        if s.routes.pop(filter, None) and not s.routes:
+            client._route = None
+        await s.tell(filter, _GONE)
