@@ -45,9 +45,7 @@ MQTT = (
     "subs.py",
     "transport.py",
 )
-    "transport.py",
-)
-FULL = ("codec_py_checks.py", "codec_py_encode.py", "codec_py.py")
+FULL = ("codec_py_checks.py", "codec_py_encode.py", "codec_py.py", "mqtt/writer_py.py")
 TLS = ("mqtt/tls.py", "mqtt/tlsdate.py")
 
 # opt=1 drops asserts and `if __debug__`, but keeps line numbers for tracebacks from far away.

@@ -148,8 +148,6 @@ class Node:
             return False
         if not isinstance(payload, (str, bytes, bytearray, memoryview)):
             payload = json.dumps(payload)
-        if isinstance(payload, str):
-            payload = memoryview(payload)  # its UTF-8 bytes as they are, without the copy that encode() makes
         await self.client.publish(self.resolve(topic), payload, qos, retain)
         return True
 

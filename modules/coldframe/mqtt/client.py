@@ -19,8 +19,10 @@ from micropython import const
 
 try:
     import mqttpacket as codec
+    from mqttpacket import Writer
 except ImportError:
-    from coldframe import codec
+    import coldframe.codec_py as codec
+    from coldframe.mqtt.writer_py import Writer
 
 _POLLIN = const(1)
 _POLLOUT = const(4)
@@ -157,7 +159,7 @@ class Client:
 
         self._rx = bytearray(buffer)
         self.packet = codec.Decoder(self._rx, limit)
-        self._writer = codec.Writer(bytearray(_TX))
+        self._writer = Writer(bytearray(_TX))
         self._five = None  # what MQTT 5 needs beyond this
         if version == 5:
             from coldframe.mqtt.five import Five

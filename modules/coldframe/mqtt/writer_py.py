@@ -149,9 +149,9 @@ class Writer:
     def _head(self, topic, payload, flags, id, props):
         # The header of a PUBLISH, which must fit the buffer.
         most = len(self._buf) - _RESERVE
-        room = bytearray(len(topic.encode()) + 16 + len(props or b""))
+        room = bytearray(len(topic.encode()) + 20 + len(props or b""))
         args = (room, topic, len(payload), flags >> 1 & 3, flags & 1, flags & _DUP, id)
-        n = publish(*args) if props is None else publish(*args, props)
+        n = publish(*args, props)
         if n > most:
             raise ValueError("topic and properties need %d bytes, there are %d" % (n, most))
         return memoryview(room)[:n]
