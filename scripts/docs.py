@@ -4,6 +4,7 @@
     python3 scripts/docs.py --check    exit with 1 if one is not what the code says
 
 docs/config.md is made from modules/coldframe/configkeys.py: its rows, and the comment above each row.
+docs/conformance.md is made from tests/conformance/*.toml and the marks in the tests: see kit/conformance.py.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kit import ui
+from kit import conformance, ui
 
 ROOT = Path(__file__).resolve().parent.parent
 KEYS = ROOT / "modules/coldframe/configkeys.py"
@@ -140,7 +141,10 @@ def config_page(keys: Sequence[Key]) -> str:
 
 def pages() -> dict[Path, str]:
     """Every generated page with the text that it should have."""
-    return {ROOT / "docs/config.md": config_page(read_keys())}
+    return {
+        ROOT / "docs/config.md": config_page(read_keys()),
+        ROOT / "docs/conformance.md": conformance.page(),
+    }
 
 
 def run(argv: Sequence[str]) -> int:

@@ -223,8 +223,8 @@ def _summary(standards: Iterable[Standard]) -> str:
             f"| {len(every) - len(ours)}, of which {also} with tests |\n"
         )
     rows.append(
-        "\nTests of a statement that binds only servers show what the client does when a server breaks it, or that it"
-        " understands a server that keeps it.\n"
+        "\nTests of a statement that binds only servers show what the client does when a server breaks it, or that it\n"
+        "understands a server that keeps it.\n"
     )
     return "".join(rows)
 

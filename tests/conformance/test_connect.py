@@ -60,7 +60,9 @@ def test_connect_says_what_the_settings_say(broker, make_node, qos):
 @pytest.mark.mqtt(
     "3:MQTT-3.1.2-11", "3:MQTT-3.1.2-13", "3:MQTT-3.1.2-15", "3:MQTT-3.1.2-18", "3:MQTT-3.1.2-20"
 )
-@pytest.mark.mqtt("5:MQTT-3.1.2-11", "5:MQTT-3.1.2-13", "5:MQTT-3.1.2-16", "5:MQTT-3.1.2-18")
+@pytest.mark.mqtt(
+    "5:MQTT-3.1.2-11", "5:MQTT-3.1.2-13", "5:MQTT-3.1.2-16", "5:MQTT-3.1.2-18", "3:MQTT-7.0.0-2"
+)
 def test_connect_says_nothing_more(broker, make_node):
     make_node(broker)
     hello = broker.accept().expect(CONNECT, user=None, password=None, will=None)

@@ -294,12 +294,12 @@ def test_the_clients_maximum_packet_size(broker, make_node):
 
 @pytest.mark.mqtt("5:MQTT-3.1.2-23", "5:MQTT-4.1.0-2")
 @pytest.mark.parametrize(
-    ("settings", "expiry"), [({}, 86400), ({"session_expiry": 100}, 100), ({"clean": True}, None)]
+    ("settings", "expiry"), [({}, 86400), ({"session_expiry": 100}, 100), ({"clean": True}, 0)]
 )
 def test_session_expiry(broker, make_node, settings, expiry):
     node = make_node(broker, **settings)
     link = broker.accepted()
-    assert link.hello.prop(SESSION_EXPIRY) == expiry
+    assert (link.hello.prop(SESSION_EXPIRY) or 0) == expiry
     node.up()
     node.call("disconnect").result()
     # Once 0, it must not be set in DISCONNECT (3.14.2.2.2); otherwise it may be left as it is.
@@ -338,6 +338,18 @@ def test_filters_that_cannot_be(broker, make_node):
     taken = node.call("subscribe", "b", 1, None, options=0x2C)
     link.send(suback(5, link.expect(SUBSCRIBE, filters=[("b", 0x2D)]).id, 1))
     taken.result()
+
+
+@pytest.mark.mqtt("5:MQTT-3.3.4-6")
+def test_no_subscription_identifier_in_a_message(broker, make_node):
+    node = make_node(broker)
+    link = broker.accepted()
+    node.up()
+    for qos in (0, 1):
+        with pytest.raises(Refused, match="ValueError"):
+            node.call("publish", "a", "x", qos, props=b"\x0b\x01").result()
+    node.call("publish", "a", "x", 0, props=b"\x03\x00\x01t").result()
+    link.expect(PUBLISH, props=[(packets.CONTENT, "t")])
 
 
 @pytest.mark.parametrize(("prop", "name"), [(WILDCARDS, "a/+"), (SHARED, "$share/g/a")])

@@ -171,6 +171,7 @@ def test_dup_of_what_came_says_nothing_about_what_goes(broker, make_node):
     call.result()
 
 
+@pytest.mark.mqtt("3:MQTT-7.1.2-1", "5:MQTT-4.2.0-1")
 def test_packets_may_arrive_byte_by_byte(broker, make_node):
     v = broker.version
     node = make_node(broker)
