@@ -23,6 +23,7 @@ FIRST = ["-n", "2", "--dist", "loadgroup", "tests/device", "tests/host", "tests/
 SECOND = ["tests/images"]
 PROGRAMS = {
     "mosquitto": "mosquitto",
+    "openssl": "openssl",
     "rabbitmqctl": "rabbitmq-server",
     "node": "nodejs",
     "npm": "npm",

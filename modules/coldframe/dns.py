@@ -49,7 +49,9 @@ async def resolve(host):
     if ask is None:
         ask = [(address, 53) for address in hal.name_servers()]
     if not ask:
-        log.warning("the network has named no name server: looking up %s may stop everything for a while", host)
+        log.warning(
+            "the network has named no name server: looking up %s may stop everything for a while", host
+        )
         return _blocking(host)
     for _ in range(_CHAIN):
         found = await _ask(name, host, ask, False)
@@ -75,7 +77,7 @@ def _wire(host):
             break
         out += bytes((len(label),)) + label
     if not 0 < len(out) < 255:
-        raise OSError("not a host name: %s" % host)
+        raise OSError("not a host name: %s" % host[:64])
     return out + b"\0"
 
 
@@ -135,7 +137,9 @@ async def _ask(name, host, ask, local):
                     if found is None:
                         continue
                     if isinstance(found, int):
-                        error = "the name server answers with error %d" % found if found else "the answer was cut"
+                        error = (
+                            "the name server answers with error %d" % found if found else "the answer was cut"
+                        )
                         break
                     return found
             if not asked:
@@ -202,10 +206,11 @@ def _parse(data, id, question):
 def _records(data, i):
     # Yield (owner, type, where its data begin, their size) of the records in the answer section.
     for _ in range(data[6] << 8 | data[7]):
-        if i >= len(data):
+        try:
+            owner, i = _name(data, i)
+            size = data[i + 8] << 8 | data[i + 9]
+        except IndexError:
             return  # cut
-        owner, i = _name(data, i)
-        size = data[i + 8] << 8 | data[i + 9]
         at = i + 10
         i = at + size
         if i > len(data):

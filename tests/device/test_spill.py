@@ -305,7 +305,6 @@ class Life:
 
     def check(self, left):
         """What is left of the flash must keep all promises."""
-        import vfs
 
         self.checked += 1
         second = []

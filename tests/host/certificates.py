@@ -89,7 +89,11 @@ class Authority:
         return Certificate(pem, key, der, key_der)
 
     def _key(self, path: Path, rsa: bool = False) -> None:
-        kind = ("RSA", "-pkeyopt", "rsa_keygen_bits:2048") if rsa else ("EC", "-pkeyopt", "ec_paramgen_curve:P-256")
+        kind = (
+            ("RSA", "-pkeyopt", "rsa_keygen_bits:2048")
+            if rsa
+            else ("EC", "-pkeyopt", "ec_paramgen_curve:P-256")
+        )
         self._run("genpkey", "-algorithm", *kind, "-out", path)
 
     def _write_config(self, names: str) -> None:

@@ -42,7 +42,7 @@ class MqttNode:
         settings.update(port=port, id=client_id)
         self.lines: list[str] = []
         self._process = subprocess.Popen(
-            [*(command or [image()]), script, json.dumps(settings)],
+            [*(command or [image()]), script],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -51,6 +51,10 @@ class MqttNode:
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+        # Not on the command line, where MicroPython ends with a fatal error beyond 255 bytes.
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps(settings) + "\n")
+        self._process.stdin.flush()
         self.wait_for("READY")
 
     def tell(self, *order: object) -> None:

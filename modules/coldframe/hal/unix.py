@@ -13,7 +13,9 @@ DOG_TIMER = const(-1)
 
 def name_servers():
     """IPv4 addresses of the PC's name servers; [] if there are none."""
-    return [w[1] for w in _words("/etc/resolv.conf") if w[0] == "nameserver" and len(w) > 1 and ":" not in w[1]]
+    return [
+        w[1] for w in _words("/etc/resolv.conf") if w[0] == "nameserver" and len(w) > 1 and ":" not in w[1]
+    ]
 
 
 def known_host(name):

@@ -5,9 +5,9 @@ Each thing that happens to a message is a record at the end of one file: stored,
 off at the next start. When the file is full of what is done, the rest is written to a new one, which takes its
 place by a rename; when all is done, it is deleted.
 
-File: "CFS1", then (all numbers little-endian) seed u32, u32 without meaning, CRC-32 of these 12 bytes. Record: kind u8, size of the
-body u16, body, CRC-32 of kind to body that begins with the seed (so that what an older file has left on the flash passes
-for nothing).
+File: "CFS1", seed u32, 0 u32, CRC-32 of these 12 bytes; all numbers little-endian. Record: kind u8, size of the body
+u16, body, and the CRC-32 of these three, which begins with the seed, so that what an older file has left on the flash
+passes for nothing.
 """
 
 import os
@@ -30,7 +30,9 @@ _WASTE = const(512)  # bytes of such records that make a new file worth while
 _LAZY = const(8)  # records of done() that may wait for the next flush
 _SPREAD = const(65536)  # keys between the oldest message and the newest
 
-_ADD = const(1)  # key u32, flags u8 (QoS, retain << 2, properties << 3), topic u16 + text, properties u16 + bytes, payload
+_ADD = const(
+    1
+)  # key u32, flags u8 (QoS, retain << 2, properties << 3), topic u16 + text, properties u16 + bytes, payload
 _ASSIGN = const(2)  # key u32, packet identifier u16
 _RELEASED = const(3)  # key u32
 _DONE = const(4)  # key u32

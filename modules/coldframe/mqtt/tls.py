@@ -16,12 +16,13 @@ _LIMIT = const(16384)  # bytes of a certificate file
 _EOF = const(-0x7280)  # MBEDTLS_ERR_SSL_CONN_EOF
 _TEXTS = {
     -0x7780: "the broker refuses: it may want a client certificate, another one, or another TLS version",
-    _EOF: "the broker ended the connection; is it TLS that is spoken at this port?",
+    _EOF: "the broker ended the connection",
     -0x7200: "what comes from the broker is not TLS; is it another port?",
     -0x6E00: "the broker and this device have no TLS version or cipher in common",
     12: "not enough memory for TLS",
 }
-_TEXTS[104] = _TEXTS[_EOF]  # ECONNRESET
+# In the handshake. EPIPE, ECONNABORTED, ECONNRESET: which one depends on who was first.
+_ENDED = (_EOF, 32, 103, 104)
 log = getLogger("mqtt")
 
 
@@ -83,7 +84,9 @@ class Tls(Tcp):
             name = self.host  # an address is no server name (RFC 6066, 3), but the certificate may bear it
         collect()  # the buffers want some 20 KB in two pieces
         try:
-            self._ss = ss = self._context.wrap_socket(raw, server_hostname=name, do_handshake_on_connect=False)
+            self._ss = ss = self._context.wrap_socket(
+                raw, server_hostname=name, do_handshake_on_connect=False
+            )
             while poke(ss) is None:
                 # The direction does not matter: the stream knows what it is waiting for.
                 yield core._io_queue.queue_write(ss)
@@ -94,7 +97,13 @@ class Tls(Tcp):
             else:
                 self._ss = None
                 Tcp.close(self)
-            text = self.explain(er)
+            if isinstance(er, OSError) and er.args and er.args[0] in _ENDED:
+                text = (
+                    "the broker ended the handshake; is it TLS that is spoken at this port, "
+                    "or does it want a client certificate?"
+                )
+            else:
+                text = self.explain(er)
             if text is None:
                 raise
             raise OSError("TLS: " + text)

@@ -1,5 +1,5 @@
-# A node for tests/host/test_mqtt_*.py, run by the unix image. Its settings are the one argument, as JSON;
-# its orders are lines of JSON on stdin. It prints what happens, a line each. Orders:
+# A node for tests/host/test_mqtt_*.py, run by the unix image. Its settings are the first line of stdin, as JSON;
+# its orders are the lines after it. It prints what happens, a line each. Orders:
 #   ["pub", topic, payload, qos, retain=false]  ["flood", topic, n, qos]  ["sub", filter, qos]  ["unsub", filter]
 #   ["every", ms, topic, n, qos] = pub of the numbers below n, one each ms, whether those before are through or not
 #   ["state"]  ["bye"]
@@ -70,8 +70,26 @@ async def serial_line(port):
     return s
 
 
-async def main(port, id, serial=False, first=(), **options):
-    transport = Serial(await serial_line(port)) if serial else Tcp("127.0.0.1", port)
+def network(port, host="127.0.0.1", tls=None):
+    if tls is None:
+        return Tcp(host, port)
+    from coldframe.mqtt import Tls
+
+    return Tls(host, port, **tls)
+
+
+async def main(
+    port, id, serial=False, host="127.0.0.1", tls=None, also=(), servers=None, first=(), **options
+):
+    # also: (port, host, tls) of fallback brokers; servers: (address, port) of name servers.
+    if servers is not None:
+        from coldframe import dns
+
+        dns.servers = servers
+        dns.mdns = servers[0]
+    transport = Serial(await serial_line(port)) if serial else network(port, host, tls)
+    if also:
+        transport = [transport] + [network(*place) for place in also]
     client = Client(transport, id, on_message=on_message, on_up=say("UP"), on_down=say("DOWN"), **options)
     for args in first:
         asyncio.create_task(order(client, *args))
@@ -85,4 +103,4 @@ async def main(port, id, serial=False, first=(), **options):
         asyncio.create_task(order(client, *json.loads(line)))
 
 
-asyncio.run(main(**json.loads(sys.argv[1])))
+asyncio.run(main(**json.loads(sys.stdin.readline())))

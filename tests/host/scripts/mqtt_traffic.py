@@ -1,6 +1,6 @@
 # A node that sends and receives numbered messages, for tests/host/traffic.py; run by a unix image. Its settings
-# are the one argument, as JSON. Under ID/out1 it publishes ROUND.0 to ROUND.(n-1) with QoS 1, under ID/in2 it
-# counts those that it gets with QoS 2, and so on. Orders, lines of JSON on stdin:
+# are the first line of stdin, as JSON. Under ID/out1 it publishes ROUND.0 to ROUND.(n-1) with QoS 1, under ID/in2 it
+# counts those that it gets with QoS 2, and so on. Orders, the lines after it:
 #   ["go", round]  begin to publish, and to count, anew
 #   ["limit", n]   publish no more than n of each flow for now
 #   ["state"]      print STATE and a line of JSON: how much went and came, the heap after a collection
@@ -135,4 +135,4 @@ async def main(port, id, n, qos, tasks, pause, **options):
             state(client, outs, ins, started)
 
 
-asyncio.run(main(**json.loads(sys.argv[1])))
+asyncio.run(main(**json.loads(sys.stdin.readline())))
