@@ -25,6 +25,7 @@ typedef struct _decoder_obj_t {
     void *buf_items; // ... and its storage when it was given to us
     mp_obj_array_t *payload; // the one memoryview, made when first asked for
     mp_obj_t topic; // the last topic delivered as a str
+    mp_int_t delivered; // messages given to the callback of next()
 } decoder_obj_t;
 
 // Python may resize the bytearray behind our back; then its storage has moved.
@@ -71,6 +72,7 @@ static mp_obj_t decoder_make_new(const mp_obj_type_t *type, size_t n_args, size_
     self->buf_items = array->items;
     self->payload = NULL;
     self->topic = MP_OBJ_NULL;
+    self->delivered = 0;
     return MP_OBJ_FROM_PTR(self);
 }
 
@@ -130,16 +132,54 @@ static mp_obj_t decoder_fill(mp_obj_t self_in, mp_obj_t stream) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(decoder_fill_obj, decoder_fill);
 
-static mp_obj_t decoder_next(mp_obj_t self_in) {
-    decoder_obj_t *self = MP_OBJ_TO_PTR(self_in);
+static mp_obj_t decoder_topic(decoder_obj_t *self) {
     check_buffer(self);
-    int type = mqtt_decoder_next(&self->core);
-    if (type < 0) {
-        mqttpacket_raise_malformed(type);
+    const char *s = (const char *)self->core.buf + self->core.topic;
+    size_t len = self->core.topic_len;
+    if (len == 0) {
+        return MP_OBJ_NEW_QSTR(MP_QSTR_); // and the last topic stays remembered
     }
-    return MP_OBJ_NEW_SMALL_INT(type);
+    if (self->topic != MP_OBJ_NULL) {
+        size_t last_len;
+        const char *last = mp_obj_str_get_data(self->topic, &last_len);
+        if (last_len == len && memcmp(last, s, len) == 0) {
+            return self->topic;
+        }
+    }
+    self->topic = mp_obj_new_str(s, len);
+    return self->topic;
 }
-static MP_DEFINE_CONST_FUN_OBJ_1(decoder_next_obj, decoder_next);
+
+// May the callback of next() have this PUBLISH? It wants no acknowledgement, is
+// whole, and has a topic of its own and none that a later one will refer to.
+static bool is_plain_message(const mqtt_decoder_t *d) {
+    mqtt_prop_t alias;
+    return (d->flags & 6) == 0 && d->topic_len > 0 && !d->busy && !d->skipped && d->part == 0 &&
+        (d->props_len == 0 || !mqtt_prop_find(d->buf + d->props, d->props_len, MQTT_PROP_ALIAS, &alias));
+}
+
+// next(callback=None)
+static mp_obj_t decoder_next(size_t n_args, const mp_obj_t *args) {
+    decoder_obj_t *self = MP_OBJ_TO_PTR(args[0]);
+    mqtt_decoder_t *d = &self->core;
+    bool called = n_args > 1 && args[1] != mp_const_none;
+    for (;;) {
+        check_buffer(self);
+        int type = mqtt_decoder_next(d);
+        if (type < 0) {
+            mqttpacket_raise_malformed(type);
+        }
+        if (!called || type != MQTT_PUBLISH || !is_plain_message(d)) {
+            return MP_OBJ_NEW_SMALL_INT(type);
+        }
+        mp_obj_t message[3] = { decoder_topic(self), mp_obj_new_bytes(d->buf + d->payload, d->payload_len),
+                                mp_obj_new_bool(d->flags & 1) };
+        self->delivered = (self->delivered + 1) & 0x3fffffff;
+        // Whatever it does with this decoder, the next turn finds it sound.
+        mp_call_function_n_kw(args[1], 3, 0, message);
+    }
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(decoder_next_obj, 1, 2, decoder_next);
 
 // reset(version=0)
 static mp_obj_t decoder_reset(size_t n_args, const mp_obj_t *args) {
@@ -206,24 +246,6 @@ static mp_obj_t decoder_user_properties(mp_obj_t self_in) {
     return list;
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(decoder_user_properties_obj, decoder_user_properties);
-
-static mp_obj_t decoder_topic(decoder_obj_t *self) {
-    check_buffer(self);
-    const char *s = (const char *)self->core.buf + self->core.topic;
-    size_t len = self->core.topic_len;
-    if (len == 0) {
-        return MP_OBJ_NEW_QSTR(MP_QSTR_); // and the last topic stays remembered
-    }
-    if (self->topic != MP_OBJ_NULL) {
-        size_t last_len;
-        const char *last = mp_obj_str_get_data(self->topic, &last_len);
-        if (last_len == len && memcmp(last, s, len) == 0) {
-            return self->topic;
-        }
-    }
-    self->topic = mp_obj_new_str(s, len);
-    return self->topic;
-}
 
 // A memoryview of [at, at + len) of the buffer; `view` is used again if there is one.
 static mp_obj_t decoder_view(decoder_obj_t *self, mp_obj_array_t **view, uint32_t at, uint32_t len) {
@@ -312,6 +334,9 @@ static void decoder_attr(mp_obj_t self_in, qstr attr, mp_obj_t *dest) {
             break;
         case MP_QSTR_version:
             value = d->version;
+            break;
+        case MP_QSTR_delivered:
+            value = self->delivered;
             break;
         default:
             dest[1] = MP_OBJ_SENTINEL; // look in locals_dict

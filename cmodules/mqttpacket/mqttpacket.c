@@ -37,7 +37,7 @@ void mqtt_decoder_init(mqtt_decoder_t *d, uint8_t *buf, uint32_t size, uint32_t 
     memset(d, 0, sizeof(*d));
     d->buf = buf;
     d->size = size;
-    d->limit = limit;
+    d->limit = limit > 0 ? limit : UINT32_MAX;
     d->version = version;
 }
 
@@ -73,18 +73,20 @@ void mqtt_decoder_filled(mqtt_decoder_t *d, uint32_t n) {
     d->end += n;
 }
 
-static int fail(mqtt_decoder_t *d, int error) {
+static NOINLINE int fail(mqtt_decoder_t *d, int error) {
     d->type = 0;
     d->topic_len = d->payload_len = d->props_len = 0;
     d->hold = d->more = d->skip = 0;
     d->error = error;
+    d->busy = true;
     return error;
 }
 
-// The properties of a PUBLISH: they begin at p, `len` bytes of the packet are
-// left there, and `have` bytes of the buffer. Returns how many bytes they take
-// with their length, or an error.
-static int32_t parse_publish_props(mqtt_decoder_t *d, const uint8_t *p, uint32_t len, uint32_t have) {
+// The properties of a PUBLISH, whose topic is known: they begin at p, `len` bytes
+// of the packet are left there, and `have` bytes of the buffer. Returns how many
+// bytes they take with their length, or an error, MQTT_ERR_BUFFER if they go on
+// beyond the buffer.
+static NOINLINE int32_t parse_publish_props(mqtt_decoder_t *d, const uint8_t *p, uint32_t len, uint32_t have) {
     uint32_t n = 0;
     bool whole = len <= have;
     int size = mqtt_get_varint(p, p + (whole ? len : have), &n);
@@ -97,57 +99,64 @@ static int32_t parse_publish_props(mqtt_decoder_t *d, const uint8_t *p, uint32_t
     if (BOUND(28, n > have - size)) {
         return MQTT_ERR_BUFFER;
     }
-    int error = mqtt_check_props(p + size, n, MQTT_PUBLISH);
+    p += size;
+    int error = n > 0 ? mqtt_check_props(p, n, MQTT_PUBLISH) : 0;
     if (error < 0) {
         return error;
     }
-    d->props = p + size - d->buf;
+    mqtt_prop_t alias;
+    if (d->topic_len == 0 && !mqtt_prop_find(p, n, MQTT_PROP_ALIAS, &alias)) {
+        return MQTT_ERR_NO_TOPIC;
+    }
+    d->props = p - d->buf;
     d->props_len = n;
     return size + n;
 }
 
-// The variable header of a PUBLISH, which begins at p: `len` bytes of the packet
-// are left there, and `have` bytes of the buffer. Sets topic, identifier and
-// properties, returns the header's length or an error; MQTT_ERR_BUFFER if it
-// goes on beyond the buffer, and then the topic is set if at least it and the
-// identifier were there.
-static int32_t parse_publish(mqtt_decoder_t *d, const uint8_t *p, uint32_t len, uint32_t have) {
-    uint32_t fixed = (d->flags & 6) ? 4 : 2; // topic length, identifier
-    if (BOUND(2, len < fixed)) {
-        return MQTT_ERR_SHORT;
+// Topic and identifier of a PUBLISH of these flags: they begin at p, `len` bytes
+// of the packet are left there. Returns where they end, or NULL and d->error.
+static ALWAYS_INLINE const uint8_t *parse_topic(mqtt_decoder_t *d, uint32_t flags, const uint8_t *p, uint32_t len) {
+    if (BOUND(2, len < 2)) {
+        d->error = MQTT_ERR_SHORT;
+        return NULL;
     }
     uint32_t n = mqtt_get16(p);
-    if (BOUND(3, n > len - fixed)) {
-        return MQTT_ERR_SHORT;
+    len -= 2;
+    p += 2;
+    if (BOUND(3, n > len)) {
+        d->error = MQTT_ERR_SHORT;
+        return NULL;
     }
-    if (BOUND(4, fixed + n > have)) {
-        return MQTT_ERR_BUFFER;
-    }
-    int error = mqtt_check_string(p + 2, n, true);
-    if (error < 0) {
-        return error;
-    }
-    d->topic = p + 2 - d->buf;
+    d->topic = p - d->buf;
     d->topic_len = n;
-    if (fixed == 4) {
-        d->id = mqtt_get16(p + 2 + n);
-        if (d->id == 0) {
-            return MQTT_ERR_ID;
+    len -= n;
+    const uint8_t *end = p + n;
+    p = mqtt_skip_plain(p, end);
+    if (p < end) {
+        d->error = mqtt_check_string(p, end - p, true);
+        if (d->error < 0) {
+            return NULL;
         }
     }
-    uint32_t head = fixed + n;
-    if (d->version < MQTT_V5) {
-        return n > 0 ? (int32_t)head : MQTT_ERR_TOPIC_EMPTY;
+    if (flags & 6) {
+        if (BOUND(35, len < 2)) {
+            d->error = MQTT_ERR_SHORT;
+            return NULL;
+        }
+        d->id = mqtt_get16(end);
+        if (d->id == 0) {
+            d->error = MQTT_ERR_ID;
+            return NULL;
+        }
+        end += 2;
     }
-    int32_t props = parse_publish_props(d, p + head, len - head, have - head);
-    if (props < 0) {
-        return props;
-    }
-    mqtt_prop_t alias;
-    if (n == 0 && !mqtt_prop_find(d->buf + d->props, d->props_len, MQTT_PROP_ALIAS, &alias)) {
-        return MQTT_ERR_NO_TOPIC;
-    }
-    return head + props;
+    return end;
+}
+
+// The same where it is not often called.
+static NOINLINE int parse_topic_apart(mqtt_decoder_t *d, const uint8_t *p, uint32_t len) {
+    parse_topic(d, d->flags, p, len);
+    return d->error;
 }
 
 // Goes on reading past a PUBLISH that is too large. Delivers it at its end.
@@ -167,6 +176,7 @@ static int next_skipped(mqtt_decoder_t *d) {
     if (d->skip > 0) {
         return 0;
     }
+    d->busy = false;
     if ((d->flags & 6) && d->id == 0) {
         return fail(d, MQTT_ERR_ID);
     }
@@ -177,29 +187,46 @@ static int next_skipped(mqtt_decoder_t *d) {
 
 // A PUBLISH that is larger than the buffer, which is full and begins with it:
 // `head` bytes of fixed header, `total` bytes in all.
-static int first_part(mqtt_decoder_t *d, uint32_t head, uint32_t total) {
-    int32_t n = parse_publish(d, d->buf + head, total - head, d->size - head);
+static NOINLINE int first_part(mqtt_decoder_t *d, uint32_t head, uint32_t total) {
+    const uint8_t *p = d->buf;
+    uint32_t topic_end = head + 2 + mqtt_get16(p + head); // and the identifier begins
+    uint32_t fixed_end = topic_end + (d->flags & 6 ? 2 : 0);
+    int32_t n = MQTT_ERR_BUFFER;
+    if (fixed_end > total) {
+        n = MQTT_ERR_SHORT;
+    } else if (!BOUND(4, fixed_end >= d->size)) {
+        n = parse_topic_apart(d, p + head, total - head);
+        d->hold = fixed_end;
+        if (n >= 0 && d->version >= MQTT_V5) {
+            n = parse_publish_props(d, p + fixed_end, total - fixed_end, d->size - fixed_end);
+        } else if (n >= 0) {
+            n = d->topic_len > 0 ? 0 : MQTT_ERR_TOPIC_EMPTY;
+        }
+        if (n >= 0) {
+            n += fixed_end;
+        }
+    }
     if (n < 0 && n != MQTT_ERR_BUFFER) {
         return fail(d, n);
     }
-    bool too_long = d->limit > 0 && total > d->limit;
-    d->hold = n < 0 ? head + (d->flags & 6 ? 4 : 2) + d->topic_len : head + n;
-    if (n >= 0 && d->hold < d->size && !too_long) {
-        d->payload = d->hold;
-        d->payload_len = d->part_end = d->size - d->hold;
-        d->more = total - d->size;
-        d->pos = d->size;
-        return MQTT_PUBLISH;
+    d->busy = true;
+    if (n >= 0 && (uint32_t)n < d->size) {
+        d->hold = n;
+        if (total <= d->limit) {
+            d->payload = n;
+            d->payload_len = d->part_end = d->size - n;
+            d->more = total - d->size;
+            d->pos = d->size;
+            return MQTT_PUBLISH;
+        }
+    } else {
+        d->props_len = 0; // they do not fit
     }
     // Its header does not fit, or it is longer than the limit. What fits is kept.
     d->type = 0;
     d->skip_id = 0;
-    if ((n < 0 && d->topic_len == 0) || d->hold >= d->size) {
-        // next_skipped() takes the identifier from what comes by.
-        d->skip_id = d->flags & 6 ? total - (head + 2 + mqtt_get16(d->buf + head)) : 0;
-        d->topic_len = d->props_len = 0;
-        d->id = 0;
-        d->hold = 0;
+    if (d->hold == 0 && (d->flags & 6)) {
+        d->skip_id = total - topic_end; // next_skipped() takes it from what comes by
     }
     d->pos = d->hold;
     d->skip = total - d->hold;
@@ -221,18 +248,85 @@ static int next_part(mqtt_decoder_t *d) {
     d->part_end += n;
     d->pos += n;
     d->more -= n;
+    d->busy = d->more > 0;
     return MQTT_PUBLISH;
 }
 
-int mqtt_decoder_next(mqtt_decoder_t *d) {
+// The remaining length: seven bits a byte, the lowest first. It goes to
+// d->payload_len. Returns the length of the fixed header, 0 if more bytes are
+// needed, or an error.
+static NOINLINE int take_length(mqtt_decoder_t *d, const uint8_t *p, uint32_t avail) {
+    uint32_t len = 0;
+    for (uint32_t head = 1;; ++head) {
+        if (BOUND(11, head == 5)) {
+            return MQTT_ERR_LENGTH;
+        }
+        if (BOUND(10, head == avail)) {
+            return 0;
+        }
+        len |= (uint32_t)(p[head] & 0x7f) << (7 * (head - 1));
+        if (p[head] < 0x80) {
+            if (head > 1 && p[head] == 0 && d->version >= MQTT_V5) {
+                return MQTT_ERR_VARINT; // longer than it need be: MQTT-1.5.5-1
+            }
+            d->payload_len = len;
+            return head + 1;
+        }
+    }
+}
+
+// The fields that a packet has not, unless they are set after this.
+static ALWAYS_INLINE void clear(mqtt_decoder_t *d, uint32_t first) {
+    d->type = first >> 4;
+    d->flags = first & 15;
+    d->code = 0;
+    d->session = false;
+    d->id = 0;
+    d->keepalive = 0;
+    d->skipped = false;
+    d->part = 0;
+    d->props_len = 0;
+}
+
+// The flags that each packet type but PUBLISH has, one bit set; none where the
+// version has to be looked at.
+static const uint8_t usual_flags[16] = { 0, 1, 1, 0, 1, 1, 4, 1, 4, 1, 4, 1, 1, 1, 1, 0 };
+
+// A whole packet other than PUBLISH: its body is [p, p + len).
+static NOINLINE int whole_other(mqtt_decoder_t *d, uint32_t first, const uint8_t *p, uint32_t len) {
+    clear(d, first);
+    d->topic_len = 0;
+    d->payload_len = 0;
+    uint32_t type = first >> 4, pos = p + len - d->buf;
+    int error = 0;
+    if (!(usual_flags[type] >> (first & 15) & 1)) {
+        error = mqtt_check_first_byte(first, d->version);
+    }
+    if (error == 0) {
+        if (pos - d->pos > d->limit) {
+            error = MQTT_ERR_LIMIT;
+        } else if (type - MQTT_PUBACK <= MQTT_PUBCOMP - MQTT_PUBACK && !BOUND(36, len != 2)) {
+            // The usual acknowledgement: an identifier, and that all is well.
+            d->id = mqtt_get16(p);
+            error = d->id == 0 ? MQTT_ERR_ID : 0;
+        } else {
+            error = mqtt_parse_other(d, p, p + len);
+        }
+    }
+    if (error < 0) {
+        return fail(d, error);
+    }
+    d->pos = pos;
+    return type;
+}
+
+// What mqtt_decoder_next() does when no whole packet is there.
+static NOINLINE int next_other(mqtt_decoder_t *d) {
     if (d->error < 0) {
         return d->error;
     }
-    if (d->more > 0) {
-        return next_part(d);
-    }
-    if (d->skip > 0) {
-        return next_skipped(d);
+    if (d->busy) {
+        return d->more > 0 ? next_part(d) : next_skipped(d);
     }
     drop_packet(d);
     const uint8_t *p = d->buf + d->pos;
@@ -240,67 +334,82 @@ int mqtt_decoder_next(mqtt_decoder_t *d) {
     if (avail == 0) {
         return 0;
     }
-    int error = mqtt_check_first_byte(p[0], d->version);
-    if (error < 0) {
-        return fail(d, error);
+    uint32_t first = p[0];
+    int head = mqtt_check_first_byte(first, d->version);
+    if (head == 0) {
+        head = take_length(d, p, avail);
     }
+    if (head <= 0) {
+        return head < 0 ? fail(d, head) : 0;
+    }
+    uint32_t total = head + d->payload_len;
+    d->payload_len = 0;
+    if (first >> 4 != MQTT_PUBLISH) {
+        return total > d->limit ? fail(d, MQTT_ERR_LIMIT) : total > d->size ? fail(d, MQTT_ERR_BUFFER) : 0;
+    }
+    if (total <= d->size || avail < d->size) {
+        return 0; // parts begin when the buffer is full
+    }
+    clear(d, first);
+    return first_part(d, head, total);
+}
 
-    // The remaining length: seven bits a byte, the lowest first.
-    uint32_t len = 0, head = 1;
-    for (;;) {
-        if (BOUND(10, head == avail)) {
-            return 0;
-        }
-        uint32_t byte = p[head];
-        len |= (byte & 0x7f) << (7 * (head - 1));
-        ++head;
-        if (byte < 0x80) {
-            break;
-        }
-        if (BOUND(11, head == 5)) {
-            return fail(d, MQTT_ERR_LENGTH);
-        }
+int mqtt_decoder_next(mqtt_decoder_t *d) {
+    // Whole packets first, and what is usual is kept short.
+    const uint8_t *p = d->buf + d->pos;
+    uint32_t avail = d->end - d->pos;
+    if (d->busy || BOUND(34, avail < 2)) {
+        return next_other(d);
     }
-    uint32_t total = head + len;
-    bool too_long = d->limit > 0 && total > d->limit;
-    bool is_publish = p[0] >> 4 == MQTT_PUBLISH;
-    if (too_long && !is_publish) {
-        return fail(d, MQTT_ERR_LIMIT);
-    }
-    if (total > avail) {
-        if (total > d->size && !is_publish) {
-            return fail(d, MQTT_ERR_BUFFER);
-        }
-        if (total <= d->size || avail < d->size) {
-            return 0; // a PUBLISH in parts begins when the buffer is full
-        }
-    }
-
-    d->type = p[0] >> 4;
-    d->flags = p[0] & 15;
-    d->code = 0;
-    d->session = false;
-    d->skipped = false;
-    d->id = 0;
-    d->keepalive = 0;
-    d->part = 0;
-    if (!is_publish) {
-        error = mqtt_parse_other(d, p + head, p + total);
-        if (error < 0) {
-            return fail(d, error);
-        }
-    } else if (BOUND(12, total > avail)) {
-        return first_part(d, head, total);
+    uint32_t first = p[0], len = p[1];
+    if (len < 0x80) {
+        p += 2;
+        avail -= 2;
     } else {
-        int32_t n = parse_publish(d, p + head, len, len);
-        if (n < 0) {
-            return fail(d, n);
+        int head = take_length(d, p, avail);
+        if (head <= 0) {
+            return next_other(d);
         }
-        head += n;
-        d->skipped = too_long;
-        d->payload = d->pos + head;
-        d->payload_len = too_long ? 0 : total - head;
+        p += head;
+        avail -= head;
+        len = d->payload_len;
     }
-    d->pos += total;
-    return d->type;
+    if (BOUND(12, len > avail)) {
+        return next_other(d);
+    }
+    if (first >> 4 != MQTT_PUBLISH) {
+        return whole_other(d, first, p, len);
+    }
+    // The flags of a PUBLISH: neither QoS 3 nor DUP with QoS 0.
+    if (!(0x3c3f >> (first & 15) & 1)) {
+        return next_other(d);
+    }
+    const uint8_t *end = p + len;
+    clear(d, first);
+    p = parse_topic(d, first, p, len);
+    if (p == NULL) {
+        return fail(d, d->error);
+    }
+    if (d->version >= MQTT_V5) {
+        if (BOUND(37, p < end) && *p == 0 && d->topic_len > 0) {
+            ++p; // no properties
+        } else {
+            int32_t n = parse_publish_props(d, p, end - p, end - p);
+            if (n < 0) {
+                return fail(d, n);
+            }
+            p += n;
+        }
+    } else if (d->topic_len == 0) {
+        return fail(d, MQTT_ERR_TOPIC_EMPTY);
+    }
+    d->payload = p - d->buf;
+    d->payload_len = end - p;
+    uint32_t pos = end - d->buf;
+    if (pos - d->pos > d->limit) {
+        d->payload_len = 0;
+        d->skipped = true;
+    }
+    d->pos = pos;
+    return MQTT_PUBLISH;
 }

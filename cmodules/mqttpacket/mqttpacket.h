@@ -94,10 +94,11 @@ typedef struct _mqtt_decoder_t {
     uint8_t code; // return or reason code, the first one of SUBACK and UNSUBACK;
                   // SUBSCRIBE: the first options byte; CONNECT: connect flags
     bool session; // CONNACK: session present; CONNECT: clean start
-    bool skipped; // PUBLISH: too large, its payload was read past
-    uint8_t version; // MQTT_V311 or MQTT_V5
     uint16_t id; // packet identifier, 0: none
     uint16_t keepalive; // CONNECT: seconds
+    bool skipped; // PUBLISH: too large, its payload was read past
+    uint8_t version; // MQTT_V311 or MQTT_V5
+    bool busy; // it has failed, or a PUBLISH is delivered in parts or read past
 
     // Offsets into buf, and lengths.
     uint32_t topic; // PUBLISH; first filter of (UN)SUBSCRIBE; client identifier of CONNECT
@@ -113,7 +114,7 @@ typedef struct _mqtt_decoder_t {
     // while a PUBLISH comes in parts [0, hold) keeps its header.
     uint8_t *buf;
     uint32_t size;
-    uint32_t limit; // largest packet delivered, 0: what the protocol can say
+    uint32_t limit; // largest packet delivered
     uint32_t pos;
     uint32_t end;
     uint32_t hold;

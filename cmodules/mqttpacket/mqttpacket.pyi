@@ -11,6 +11,7 @@
 The same API in Python is coldframe.codec_py; coldframe.codec is whichever the image has.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 CONNECT: int  # 1
@@ -87,6 +88,7 @@ class Decoder:
     part: int  # PUBLISH in parts: bytes of payload before this part
     more: int  # PUBLISH in parts: bytes of payload still to come
     skipped: bool  # PUBLISH: too large, see above
+    delivered: int  # how many messages have gone to callbacks of next(); goes on with 0 after 2**30 - 1
 
     def __init__(self, buf: bytearray | memoryview, limit: int = 0, version: int = 4) -> None: ...
     def prop(self, id: int) -> int | str | bytes | tuple[str, str] | None:
@@ -107,11 +109,16 @@ class Decoder:
         buffer is full of packets that next() has not been asked for.
         """
 
-    def next(self) -> int:
+    def next(self, callback: Callable[[str, bytes, bool], object] | None = None) -> int:
         """The type of the next packet, 0 if it is not complete yet.
 
         A PUBLISH larger than the buffer is returned once for each part; parts are as large as the
         buffer allows beside the topic. Raises Malformed, from then on until reset().
+
+        callback: is called with (topic, payload, retain) for each PUBLISH of QoS 0 that is whole and has
+        no topic alias, and next() goes on; it returns at the first packet that is something else, or 0.
+        The attributes describe the packet meanwhile. What the callback raises ends next(); the following
+        call goes on behind that packet.
         """
 
     def reset(self, version: int = 0) -> None:

@@ -130,19 +130,19 @@ static int check_value(uint32_t kind, const mqtt_prop_t *prop) {
 
 int32_t mqtt_prop_read(const uint8_t *props, uint32_t len, uint32_t at, mqtt_prop_t *prop) {
     const uint8_t *p = props + at, *end = props + len;
-    memset(prop, 0, sizeof(*prop));
     if (BOUND(21, at >= len)) {
         return MQTT_ERR_SHORT;
     }
     // The identifier is a variable byte integer, but none of them needs two bytes.
     uint32_t kind = get_kind(*p);
     prop->id = *p++;
-    uint32_t size = 2;
+    prop->key = prop->data = (mqtt_string_t) { NULL, 0 };
+    uint32_t size = 2, value = 0;
     switch (kind & TYPE) {
         case MQTT_PROP_NONE:
             return MQTT_ERR_PROP_ID;
         case MQTT_PROP_VARINT: {
-            int n = mqtt_get_varint(p, end, &prop->value);
+            int n = mqtt_get_varint(p, end, &value);
             if (n <= 0) {
                 return n < 0 ? n : MQTT_ERR_SHORT;
             }
@@ -176,17 +176,18 @@ int32_t mqtt_prop_read(const uint8_t *props, uint32_t len, uint32_t at, mqtt_pro
         return MQTT_ERR_SHORT;
     }
     for (; size > 0; --size) {
-        prop->value = prop->value << 8 | *p++;
+        value = value << 8 | *p++;
     }
     if ((kind & TYPE) >= MQTT_PROP_BINARY) {
-        if (BOUND(25, prop->value > (uint32_t)(end - p))) {
+        if (BOUND(25, value > (uint32_t)(end - p))) {
             return MQTT_ERR_SHORT;
         }
         prop->data.data = p;
-        prop->data.len = prop->value;
-        p += prop->value;
-        prop->value = 0;
+        prop->data.len = value;
+        p += value;
+        value = 0;
     }
+    prop->value = value;
     int error = check_value(kind, prop);
     return error < 0 ? error : p - props;
 }

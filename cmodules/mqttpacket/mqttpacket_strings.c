@@ -35,10 +35,36 @@ static uint32_t utf8_tail(uint32_t c, const uint8_t *s, const uint8_t *end) {
     return n;
 }
 
+#define IS_PLAIN(c) ((uint32_t)(c) - ',' < 0x80 - ',')
+
+const uint8_t *mqtt_skip_plain(const uint8_t *s, const uint8_t *end) {
+    for (; s < end && ((uintptr_t)s & 3) != 0; ++s) {
+        if (!IS_PLAIN(*s)) {
+            return s;
+        }
+    }
+    // Four at once: adding 0x80 - ',' sets the high bit of a plain byte. Where a
+    // carry comes out of a byte, its own high bit was set, and that is seen too.
+    for (; BOUND(33, end - s >= 4); s += 4) {
+        uint32_t w;
+        memcpy(&w, __builtin_assume_aligned(s, 4), 4);
+        if ((w | ~(w + 0x54545454)) & 0x80808080) {
+            break;
+        }
+    }
+    while (s < end && IS_PLAIN(*s)) {
+        ++s;
+    }
+    return s;
+}
+
 // Valid UTF-8 without NUL; a topic name also without wildcards.
 int mqtt_check_string(const uint8_t *s, uint32_t len, bool is_topic) {
+    if (len == 0) {
+        return 0; // and s may be NULL
+    }
     const uint8_t *end = s + len;
-    while (s < end) {
+    while ((s = mqtt_skip_plain(s, end)) < end) {
         uint32_t c = *s++;
         if (c >= 0x80) {
             uint32_t n = utf8_tail(c, s, end);
@@ -46,13 +72,10 @@ int mqtt_check_string(const uint8_t *s, uint32_t len, bool is_topic) {
                 return MQTT_ERR_UTF8;
             }
             s += n;
-        } else if (c <= '+') { // NUL, # and + are all here, letters are not
-            if (c == 0) {
-                return MQTT_ERR_NUL;
-            }
-            if (is_topic && (c == '+' || c == '#')) {
-                return MQTT_ERR_TOPIC_WILDCARD;
-            }
+        } else if (c == 0) {
+            return MQTT_ERR_NUL;
+        } else if (is_topic && (c == '+' || c == '#')) {
+            return MQTT_ERR_TOPIC_WILDCARD;
         }
     }
     return 0;

@@ -33,6 +33,7 @@ from coldframe.codec_py_checks import (  # noqa: F401
     TRAILING,
     UNSUBACK,
     UNSUBSCRIBE,
+    VARINT,
     WILL,
     Bad,
     Malformed,
@@ -84,6 +85,7 @@ class Decoder:
         self._size = len(buf)
         self._limit = limit
         self.version = 4
+        self.delivered = 0
         self.reset(version)
 
     def reset(self, version=0):
@@ -192,7 +194,20 @@ class Decoder:
         self._end += n
         return n
 
-    def next(self):
+    def next(self, callback=None):
+        while True:
+            kind = self._next_packet()
+            if callback is None or kind != PUBLISH or not self._plain_message():
+                return kind
+            self.delivered = self.delivered + 1 & 0x3FFFFFFF
+            callback(self.topic, self.payload_bytes, self.retain)
+
+    def _plain_message(self):
+        if self.flags & 6 or not self._topic_len or self.more or self.part or self._skipped:
+            return False
+        return self.prop(0x23) is None
+
+    def _next_packet(self):
         if self._error:
             raise Malformed(*self._error)
         try:
@@ -251,6 +266,8 @@ class Decoder:
             length |= (byte & 0x7F) << (7 * (head - 1))
             head += 1
             if byte < 0x80:
+                if head > 2 and not byte and self.version >= 5:
+                    raise Bad(*VARINT)
                 break
             if head == 5:
                 raise Bad(0x81, "remaining length has more than four bytes")
@@ -274,8 +291,10 @@ class Decoder:
         elif total > avail:
             return self._first_part(buf, head, total)
         else:
-            head += self._parse_publish(buf, at, length, length)
-            self._payload = pos + head
+            end = at + length
+            at = self._parse_publish_props(buf, self._parse_topic(buf, at, end), end, end)
+            head = at - pos
+            self._payload = at
             self._skipped = bool(too_long)
             self._payload_len = 0 if too_long else total - head
         self._pos += total
@@ -283,54 +302,57 @@ class Decoder:
 
     def _first_part(self, buf, head, total):
         # The buffer is full, and begins with a PUBLISH that is larger.
-        n = self._parse_publish(buf, head, total - head, self._size - head)
-        if n is None:
-            self._hold = head + (4 if self.flags & 6 else 2) + self._topic_len
+        size = self._size
+        topic_end = head + 2 + (buf[head] << 8 | buf[head + 1])
+        end = None  # of its header, None: not in the buffer
+        if topic_end + (2 if self.flags & 6 else 0) > total:
+            raise Bad(*SHORT)
+        if topic_end + (2 if self.flags & 6 else 0) < size:
+            self._hold = self._parse_topic(buf, head, total)
+            end = self._parse_publish_props(buf, self._hold, total, size)
+        if end is not None and end < size:
+            self._hold = end
+            if not self._limit or total <= self._limit:
+                self._payload = end
+                self._payload_len = self._part_end = size - end
+                self.more = total - size
+                self._pos = size
+                return PUBLISH
         else:
-            self._hold = head + n
-        if n is not None and self._hold < self._size and not (self._limit and total > self._limit):
-            self._payload = self._hold
-            self._payload_len = self._part_end = self._size - self._hold
-            self.more = total - self._size
-            self._pos = self._size
-            return PUBLISH
+            self._props_len = 0
         # Its header does not fit, or it is longer than the limit: what fits is kept.
         self.type = 0
-        self._skip_id = 0
-        if (n is None and not self._topic_len) or self._hold >= self._size:
-            if self.flags & 6:
-                self._skip_id = total - (head + 2 + (buf[head] << 8 | buf[head + 1]))
-            self._topic_len = self._props_len = self.id = self._hold = 0
+        self._skip_id = total - topic_end if not self._hold and self.flags & 6 else 0
         self._pos = self._hold
         self._skip = total - self._hold
         return self._next_skipped()
 
-    def _parse_publish(self, buf, at, length, have):
-        # The header's length, None if it goes on beyond the buffer.
-        fixed = 4 if self.flags & 6 else 2
-        if length < fixed:
+    def _parse_topic(self, buf, at, end):
+        # Topic and identifier of a PUBLISH that ends at `end`. Returns where they end.
+        if end - at < 2:
             raise Bad(*SHORT)
         n = buf[at] << 8 | buf[at + 1]
-        if n > length - fixed:
-            raise Bad(*SHORT)
-        if fixed + n > have:
-            return None
-        start = at
         at += 2
+        if n > end - at:
+            raise Bad(*SHORT)
         check_string(buf, at, at + n, True)
         self._topic, self._topic_len = at, n
         at += n
-        if fixed == 4:
+        if self.flags & 6:
+            if end - at < 2:
+                raise Bad(*SHORT)
             self.id = buf[at] << 8 | buf[at + 1]
             at += 2
             if not self.id:
                 raise Bad(*ID)
+        return at
+
+    def _parse_publish_props(self, buf, at, end, there):
+        # ... and its properties. Returns where they end, None if that is beyond `there`.
         if self.version < 5:
-            if not n:
+            if not self._topic_len:
                 raise Bad(*TOPIC_EMPTY)
-            return fixed + n
-        end = start + length  # of the packet
-        there = start + have  # ... and of what is there of it
+            return at
         found = get_varint(buf, at, min(end, there))
         if found is None:
             if end <= there:
@@ -342,10 +364,10 @@ class Decoder:
         if size > there - at:
             return None
         seen = check_props(buf, at, at + size, PUBLISH)
-        self._props, self._props_len = at, size
-        if not n and 0x23 not in seen:
+        if not self._topic_len and 0x23 not in seen:
             raise Bad(*NO_TOPIC)
-        return at + size - start
+        self._props, self._props_len = at, size
+        return at + size
 
     def _parse_other(self, buf, at, end):
         kind = self.type
