@@ -35,13 +35,20 @@ CORE = (
 HAL = ("__init__.py", "dog.py", "more.py", "words.py")
 MQTT = (
     "__init__.py",
+    "answers.py",
     "client.py",
+    "connection.py",
     "crc.py",
     "files.py",
+    "five.py",
+    "messages.py",
     "more.py",
     "poller.py",
+    "reasons.py",
+    "requests.py",
     "serial.py",
     "spill.py",
+    "streaming.py",
     "subs.py",
     "transport.py",
 )

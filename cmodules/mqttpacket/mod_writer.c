@@ -263,6 +263,13 @@ static mp_obj_t writer_open(mp_obj_t self_in) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(writer_open_obj, writer_open);
 
+// close(): no more messages until the next open().
+static mp_obj_t writer_close(mp_obj_t self_in) {
+    ((writer_obj_t *)MP_OBJ_TO_PTR(self_in))->open = false;
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(writer_close_obj, writer_close);
+
 // Offer owner[at:at + len], which is at `data`, to the stream. Returns how much it took, -1 for nothing now.
 static mp_int_t offer(writer_obj_t *self, mp_obj_t owner, const uint8_t *data, uint32_t at, uint32_t len) {
     mp_int_t n;
@@ -552,6 +559,7 @@ static void writer_attr(mp_obj_t self_in, qstr attr, mp_obj_t *dest) {
 static const mp_rom_map_elem_t writer_locals_dict_table[] = {
     { MP_ROM_QSTR(MP_QSTR_attach), MP_ROM_PTR(&writer_attach_obj) },
     { MP_ROM_QSTR(MP_QSTR_open), MP_ROM_PTR(&writer_open_obj) },
+    { MP_ROM_QSTR(MP_QSTR_close), MP_ROM_PTR(&writer_close_obj) },
     { MP_ROM_QSTR(MP_QSTR_publish), MP_ROM_PTR(&writer_publish_obj) },
     { MP_ROM_QSTR(MP_QSTR_message), MP_ROM_PTR(&writer_message_obj) },
     { MP_ROM_QSTR(MP_QSTR_transmit), MP_ROM_PTR(&writer_transmit_obj) },

@@ -1,20 +1,21 @@
 """The MQTT client: what every program needs of it. The rest is in modules that are loaded when it is used:
 
-    subs.py      subscriptions: subscribe(), unsubscribe(), callbacks per filter, messages()
-    more.py      disconnect(), drain(), publishers that have to wait, messages larger than the buffer
-    five.py      MQTT 5
+    subs.py, messages.py   subscriptions: subscribe(), unsubscribe(), callbacks per filter; messages()
+    more.py                disconnect(), drain(), publishers that have to wait, messages larger than the buffer
+    streaming.py           publish_stream()
+    five.py, requests.py   MQTT 5; request(), reauth()
+    answers.py             what the broker sends rarely
 
-One task, run(), makes connections and watches over them. What the broker sends is taken in ready(), which the
+One task, run() in connection.py, makes connections and watches over them. What the broker sends is taken in ready(), which the
 event loop calls directly (see poller.py); what goes out is written by whoever publishes (class Writer).
 """
 
 import asyncio
 from asyncio import core
-from random import getrandbits
-from time import ticks_add, ticks_diff, ticks_ms
+from time import ticks_ms
 
 from coldframe.log import getLogger
-from coldframe.mqtt.poller import poller
+from coldframe.mqtt.connection import Connection, wake_all
 from micropython import const
 
 try:
@@ -25,14 +26,8 @@ except ImportError:
     from coldframe.mqtt.writer_py import Writer
 
 _POLLIN = const(1)
-_POLLOUT = const(4)
 _FILLS = const(4)  # buffers taken from a busy stream before the other tasks get their turn
 _TX = const(256)  # bytes; a packet that fits goes out in one piece, and each topic must fit
-_LASTING = const(5000)  # ms that a connection must have lived for the next one to be tried at once
-_BACKOFF_FIRST = const(100)  # ms
-_BACKOFF_MAX = const(1000)  # ms
-_BACKOFF_REFUSED = const(5000)  # ms; what the broker refuses now it will hardly allow in a second
-_BACKOFF_REFUSED_MAX = const(30000)  # ms
 
 # Packet types.
 _CONNACK = const(2)
@@ -44,6 +39,7 @@ _PUBCOMP = const(7)
 _SUBACK = const(9)
 _UNSUBACK = const(11)
 _PINGRESP = const(13)
+_AUTH = const(15)
 
 # States of a Message: accepted by the client; PUBREC has come; acknowledged; refused.
 _ACCEPTED = const(1)
@@ -56,6 +52,7 @@ _NOWAIT = const(16)  # in its flags: its publisher waits only until it is accept
 _FULL = const(1)  # no room for further acknowledgements
 _SLOW = const(2)  # somebody who reads messages() is behind
 _OVER = const(4)  # the connection is over
+_STREAMING = const(8)  # a message is half sent, nothing else may be (see streaming.py)
 
 log = getLogger("mqtt")
 
@@ -75,7 +72,7 @@ for _ in _ENDED:
     pass
 
 
-class Client:
+class Client(Connection):
     """A connection to an MQTT broker that is kept for ever.
 
     Args:
@@ -144,10 +141,8 @@ class Client:
         self._transport = self._transports[0]
         will = will or (None, b"", 0, False)
         self._hello = (client_id, keepalive, clean, user, password) + tuple(will[:4])
-        self._keepalive = keepalive * 1000
-        self._response = response_time * 1000
-        if keepalive:
-            self._response = min(self._response, keepalive * 500)
+        self._patience = response_time * 1000
+        self._set_keepalive(keepalive)
         self.on_message = on_message
         self.on_large = on_large
         self.on_up = on_up
@@ -158,14 +153,18 @@ class Client:
         self.skipped = self.dropped = self.connections = self._received = 0
 
         self._rx = bytearray(buffer)
-        self.packet = codec.Decoder(self._rx, limit)
+        self.packet = codec.Decoder(self._rx, limit, version)
         self._writer = Writer(bytearray(_TX))
+        self.version = version
         self._five = None  # what MQTT 5 needs beyond this
+        hello = ()
         if version == 5:
             from coldframe.mqtt.five import Five
 
-            self._five = Five(session_expiry, receive_max, alias, auth, props, will)
-        codec.connect(self._rx, *self._hello)  # what is wrong with it shall be known now
+            will_props = will[4] if len(will) > 4 else None
+            self._five = Five(self, session_expiry, receive_max, alias, auth, props, will_props, limit)
+            hello = self._five.hello(clean)
+        codec.connect(self._rx, *self._hello, *hello)  # what is wrong with it shall be known now
 
         # The Messages that publish() has accepted and the broker has not acknowledged, oldest first. The first
         # _sent of them have gone out on this connection.
@@ -178,6 +177,8 @@ class Client:
         self._held = ()  # identifiers of QoS 2 messages that were delivered and are not yet released
         self._subs = None  # of subs.py
         self._route = None  # who gets the messages instead of on_message
+        self._partial = None  # topic of a message that on_large has not had all of
+        self._next = None  # where the next connection goes instead
         self._spill = spill
         self._id = 0
 
@@ -251,12 +252,21 @@ class Client:
         Raises ValueError for what cannot be sent, MQTTError for what the broker refuses, OSError if disconnect()
         comes before the acknowledgement.
         """
+        if qos != 0 and qos != 1 and qos != 2:
+            raise ValueError("%s: expected QoS 0 to 2, got %r" % (topic, qos))
         writer = self._writer
-        if self._five:
-            props = self._five.outgoing(topic, payload, qos, retain, expiry, response, correlation, props)
+        five = self._five
+        if five:
+            props = five.properties(expiry, response, correlation, props)
+            error = five.refuses(topic, payload, qos << 1 | (1 if retain else 0), props)
+            if error:
+                raise MQTTError(error)
         if not qos:
             try:
-                done = writer.publish(topic, payload, retain, props)
+                if five:
+                    done = five.publish(writer, topic, payload, retain, props)
+                else:
+                    done = writer.publish(topic, payload, retain)
                 if done is True:
                     return _ENDED
                 if done:
@@ -273,8 +283,6 @@ class Client:
                 self._lost(er)
                 self.dropped += 1
             return _ENDED
-        if qos != 1 and qos != 2:
-            raise ValueError("%s: expected QoS 0 to 2, got %r" % (topic, qos))
         m = writer.message(self, topic, payload, qos << 1 | (1 if retain else 0) | (0 if wait else _NOWAIT), props)
         if len(self._window) < self._size and not self._space.peek() and not self._spill:
             self._accept(m)
@@ -313,6 +321,34 @@ class Client:
 
         return Messages(self, filter, qos, size)
 
+    async def request(self, topic, payload, timeout=10, qos=1):
+        """MQTT 5: publish a request and wait for the response to it.
+
+        Args: timeout in seconds. Returns (topic, payload) of the response.
+        Raises OSError if it does not come in time, RuntimeError if the broker does not speak MQTT 5.
+        """
+        from coldframe.mqtt.requests import request
+
+        return await request(self, topic, payload, timeout, qos)
+
+    async def publish_stream(self, topic, source, size, qos=0, retain=False):
+        """Publish a payload that is read from a stream, however large, without having it in memory.
+
+        Args: source: an object with readinto(buf), and seek(offset) for QoS 1 and 2, which may have to begin anew;
+        or a function that opens one. size: bytes of the payload. Others who publish wait meanwhile.
+        Raises ValueError if the source ends early: the connection is given up then, for there is no other way to
+        end a packet that has begun; OSError if the connection is lost (QoS 0) or disconnect() is called.
+        """
+        from coldframe.mqtt.streaming import publish_stream
+
+        await publish_stream(self, topic, source, size, qos, retain)
+
+    async def reauth(self, data=None):
+        """MQTT 5: authenticate again, with ``auth``. Raises OSError if the connection ends meanwhile."""
+        from coldframe.mqtt.requests import reauth
+
+        await reauth(self, data)
+
     async def drain(self, timeout=None):
         """Wait until all that was accepted is acknowledged. Returns False when ``timeout`` seconds are over first."""
         from coldframe.mqtt.more import drain
@@ -325,98 +361,7 @@ class Client:
 
         await disconnect(self)
 
-    # ---- the service
-
-    async def run(self):
-        """Keep the connection until disconnect() or cancelled; what connect() starts."""
-        if self._task is not None and self._task is not core.cur_task:
-            raise RuntimeError("the MQTT client is running already")
-        self._task = core.cur_task
-        self._closing = False
-        delay = at = 0
-        text = None
-        try:
-            while not self._closing:
-                refused = await self._connection()
-                if self._closing:
-                    break
-                if self.up.is_set():
-                    self._down()
-                    at = 0
-                    # Not after a short life: two devices with one client identifier throw each other out.
-                    if ticks_diff(ticks_ms(), self._since) > _LASTING:
-                        delay = 0
-                else:
-                    if self.why != text:
-                        # The same reason again and again is told once.
-                        log.warning("%s: %s; trying on", self._transport, self.why)
-                    at = (at + 1) % len(self._transports)
-                text = self.why
-                self._transport = self._transports[at]
-                if refused:
-                    delay = min(max(delay * 2, _BACKOFF_REFUSED), _BACKOFF_REFUSED_MAX)
-                else:
-                    delay = min(max(delay * 2, _BACKOFF_FIRST), _BACKOFF_MAX)
-                # Jitter, or all devices of a house would come back in the same millisecond.
-                await self._nap(delay - delay * getrandbits(8) // 512)
-                self._napping = False
-        except asyncio.CancelledError:
-            if not self._closing:
-                raise
-        finally:
-            self._napping = False
-            self._closing = True
-            self._over()
-            self._task = None
-            if self.up.is_set():
-                self._down()
-            for m in self._window:
-                task = m.task
-                if task is not None:
-                    m.task = None
-                    core._task_queue.push(task)  # to be told
-            wake_all(self._space)
-            wake_all(self._turn)
-
-    def _down(self):
-        self.up.clear()
-        self.down.set()
-        (log.info if self._closing else log.warning)("%s: down: %s", self._transport, self.why)
-        self._tell(self.on_down)
-
-    async def _connection(self):
-        # One connection from start to end. Leaves the reason in why; returns True if the broker refused.
-        transport = self._transport
-        self.why = self._code = None
-        try:
-            try:
-                self._stream = await asyncio.wait_for_ms(transport.open(), self._response)
-            except asyncio.TimeoutError:
-                self.why = "no answer to the connection attempt"
-                return False
-            if self._closing:
-                return False
-            self.packet.reset()
-            self._pinged = self._asking = False
-            self._in = self._progress = ticks_ms()
-            self._writer.attach(self._stream, transport.tail, 4)
-            n = codec.connect(self._rx, *self._hello)
-            self._writer.put(bytes(memoryview(self._rx)[:n]))
-            self.poll = transport.poll
-            self._paused = 0
-            self._look()
-            self._ask()
-            while self.why is None:
-                if self._code is not None and not self._live:
-                    self._begin()
-                else:
-                    await self._nap(self._watch())
-                    self._napping = False
-        except Exception as er:
-            self._lost(er)
-        finally:
-            self._over()
-        return bool(self._code)
+    # ---- connection
 
     def _begin(self):
         # The broker has accepted: restore what a connection carries.
@@ -433,87 +378,12 @@ class Client:
         if self._subs:
             self._subs.restore(self._session)
         self._pump()
+        wake_all(self._turn)
         if self.why is None:
             log.info("%s: up", self._transport)
             self.down.clear()
             self.up.set()
             self._tell(self.on_up)
-
-    def _over(self):
-        # The connection, or what there was of one, is closed; nobody waits for it any longer.
-        self._live = False
-        self._paused = _OVER
-        poller().forget(self)
-        self._events = 0
-        self._writer.attach(None)
-        self._transport.close()
-        self.poll = self._stream = None
-        if self._subs:
-            self._subs.over()
-        wake_all(self._turn)
-
-    def _lost(self, why):
-        # From anywhere: the connection is over. run() does the rest.
-        if self.why is None:
-            if not isinstance(why, str):
-                explain = getattr(self._transport, "explain", None)
-                why = explain and explain(why) or _text(why)
-            self.why = why
-            self._live = False
-            self._paused |= _OVER
-            self._wake()
-
-    def _watch(self):
-        # Look at the clocks; returns the milliseconds until the next look is due.
-        now = ticks_ms()
-        wait = 0x7FFFFFF
-        if self._asking:
-            since = self._in
-            if self._window and ticks_diff(now, self._progress) > 6 * self._response:
-                since = ticks_add(now, -self._response)
-            wait = ticks_diff(since, now) + self._response
-            if wait <= 0:
-                self._lost("the broker does not answer")
-                return 0
-        if self._keepalive and not self._pinged and self._live:
-            out = self._writer.at
-            since = out if ticks_diff(self._in, out) > 0 else self._in
-            due = ticks_diff(since, now) + self._keepalive * 3 // 4
-            if due <= 0:
-                self._pinged = True
-                self._writer.put(b"\xc0\x00")
-                self._look()
-                self._ask()
-                due = self._response
-            wait = min(wait, due)
-        return wait
-
-    def _ask(self):
-        # Something was sent that wants an answer.
-        if not self._asking:
-            self._asking = True
-            self._in = ticks_ms()  # from here on the silence counts
-            if self._napping and ticks_diff(self._due, self._in) > self._response:
-                self._wake()
-
-    def _answered(self):
-        # Something was; is nothing else open?
-        if not (self._pinged or self._window or self._subs and self._subs.asked):
-            self._asking = False
-
-    def _nap(self, ms):
-        # What run() awaits to sleep, and then sets _napping to False. A coroutine would cost memory.
-        self._due = ticks_add(ticks_ms(), ms)
-        self._napping = True
-        return core.sleep_ms(ms)
-
-    def _wake(self):
-        if self._napping:
-            self._napping = False
-            task = self._task
-            if task.data is None:  # else it is being cancelled, and on its way already
-                core._task_queue.remove(task)
-                core._task_queue.push(task)
 
     # ---- coming in
 
@@ -522,7 +392,6 @@ class Client:
         writer = self._writer
         packet = self.packet
         fills = _FILLS
-        calling = False
         try:
             if events & ~_POLLIN and writer.left:
                 left = writer.left
@@ -557,36 +426,31 @@ class Client:
             self._lost(er)
         self._look()
 
-    def _look(self):
-        # Have the stream polled for what is of interest now.
-        events = (0 if self._paused else _POLLIN) | (_POLLOUT if self._writer.left else 0)
-        if events != self._events and self.poll is not None:
-            self._events = events
-            poller().watch(self, events)
-
     def _message(self, packet):
         if self._code is None:
-            self._lost("expected a CONNACK, got a message")
-            return
+            raise codec.Malformed(0x82, "a message came before CONNACK")
         qos = packet.qos
         id = packet.id
         more = packet.more
-        if more or packet.part:
+        topic = self._five.topic(packet) if self._five else packet.topic
+        if more or packet.part or packet.skipped:
             from coldframe.mqtt.more import large
 
-            large(self, packet)
+            large(self, packet, topic)
         elif qos != 2 or id not in self._held:
             self._received += 1
             call = self._route or self.on_message
             if call is not None:
                 try:
-                    call(packet.topic, packet.payload_bytes, packet.retain)
+                    call(topic, packet.payload_bytes, packet.retain)
                 except Exception as er:
-                    log.exception("on_message, topic %s", packet.topic, exc_info=er)
+                    log.exception("on_message, topic %s", topic, exc_info=er)
         if qos and not more:
             if qos == 2 and id not in self._held:
                 self._held = self._held or []
                 self._held.append(id)
+                if self._five and len(self._held) > self._five.receive_max:
+                    raise codec.Malformed(0x93, "more messages at once than receive_max")
             self._answer(_PUBACK if qos == 1 else _PUBREC, id)
 
     def _answer(self, kind, id, code=0):
@@ -594,10 +458,9 @@ class Client:
             self._paused |= _FULL
 
     def _packet(self, kind, packet):
-        if (kind == _CONNACK) != (self._code is None):
-            what = "a" if self._code is None else "no other"
-            self._lost("expected %s CONNACK, got packet type %d" % (what, kind))
-        elif _PUBACK <= kind <= _PUBREC or kind == _PUBCOMP:
+        if self._code is None and kind != _CONNACK and kind != _AUTH:
+            raise codec.Malformed(0x82, "expected CONNACK, got packet type %d" % kind)
+        if _PUBACK <= kind <= _PUBREC or kind == _PUBCOMP:
             self._acknowledged(kind, packet)
         elif kind == _PUBREL:
             id = packet.id
@@ -612,18 +475,11 @@ class Client:
                 self._subs.answer(kind, packet)
             self._answered()
             wake_all(self._turn)
-        elif kind == _CONNACK:
-            self._code = n = packet.code
-            self._session = packet.session
-            self._asking = False
-            if n:
-                # Now, and not when run() has its turn: the broker closes the connection right behind it.
-                from coldframe.mqtt.more import refusal
-
-                self._lost(refusal(n))
-            self._wake()
         else:
-            self._lost("unexpected packet of type %d" % kind)
+            # The rest is rare: the answer to our CONNECT, and what else only MQTT 5 knows.
+            from coldframe.mqtt.answers import other
+
+            other(self, kind, packet)
 
     def _acknowledged(self, kind, packet):
         id = packet.id
@@ -632,17 +488,26 @@ class Client:
                 break
         else:
             if kind == _PUBREC:
-                self._answer(_PUBREL, id)
+                self._answer(_PUBREL, id, 0x92)
             return
-        if kind == _PUBREC:
+        error = None
+        if packet.code >= 0x80 and kind != _PUBCOMP:
+            from coldframe.mqtt.reasons import told
+
+            error = MQTTError("%s: %s" % (m.topic, told(packet, self.version)))
+            if not m.task:
+                log.error("publishing to %s", error)
+        elif kind == _PUBREC:
             if m.flags & 4 and m.state <= _RELEASED:
                 m.state = _RELEASED
                 m.payload = None
                 self._progress = self._in
                 self._answer(_PUBREL, id)
-        elif kind == (_PUBCOMP if m.flags & 4 else _PUBACK):
-            self._progress = self._in
-            self._settle(m, None)
+            return
+        elif kind != (_PUBCOMP if m.flags & 4 else _PUBACK):
+            return
+        self._progress = self._in
+        self._settle(m, error)
 
     # ---- going out
 
@@ -661,7 +526,7 @@ class Client:
             core._task_queue.push(task)
         if not window:
             self._answered()
-            wake_all(self._turn)
+        wake_all(self._turn)
 
     def _accept(self, m):
         # The window has room for it.
@@ -715,18 +580,23 @@ class Client:
         window = self._window
         subs = self._subs
         try:
-            while self._live:
+            while self._live and not self._paused & _STREAMING:
                 if subs and subs.unasked:
                     if not subs.ask():
                         break
                 elif self._sent < len(window) and self._sent < self._quota:
                     m = window[self._sent]
+                    if self._five and m.state != _RELEASED:
+                        error = self._five.refuses(m.topic, m.payload, m.flags, m.props)
+                        if error:
+                            self._settle(m, MQTTError(error))
+                            continue
                     if m.state == _RELEASED:
                         if writer.left:
                             break
                         writer.ack(_PUBREL, m.id)
                         writer.flush()
-                    elif writer.transmit(m) is None:
+                    elif m.key is False or writer.transmit(m) is None:
                         break
                     self._sent += 1
                     self._ask()
@@ -736,27 +606,5 @@ class Client:
             self._lost(er)
         self._look()
 
-    # ---- helpers
-
-    def _tell(self, callback):
-        if callback is not None:
-            try:
-                made = callback()
-                if hasattr(made, "send"):
-                    core.create_task(made)
-            except Exception as er:
-                log.exception("on_up or on_down", exc_info=er)
-
-
-def wake_all(queue):
-    while queue.peek():
-        core._task_queue.push(queue.pop())
-
-
 async def _pause():
     await core.sleep_ms(0)
-
-
-def _text(er):
-    text = str(er)
-    return text if isinstance(er, OSError) and text else "%s: %s" % (type(er).__name__, text)

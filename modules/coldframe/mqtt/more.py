@@ -7,21 +7,7 @@ from coldframe.mqtt.subs import wait
 from micropython import const
 
 _OVER = const(4)  # as in client.py
-
-_REFUSALS = (
-    "unacceptable protocol version",
-    "client identifier rejected",
-    "server unavailable",
-    "bad user name or password",
-    "not authorised",
-)
-
-
-def refusal(code):
-    """Why the broker has refused the connection, as text."""
-    what = _REFUSALS[code - 1] if code <= len(_REFUSALS) else "unknown reason"
-    return "the broker refused the connection: %s (code %d)" % (what, code)
-
+_STREAMING = const(8)
 
 async def publish(client, topic, payload, retain, props, taken):
     """Go on with a QoS 0 message for which the stream had no room, or not enough (``taken`` is not None)."""
@@ -44,7 +30,7 @@ async def publish(client, topic, payload, retain, props, taken):
 
 async def room(client):
     """Wait until all that was written is with the stream, or the connection is gone."""
-    while client._live and client._writer.left:
+    while client._live and (client._writer.left or client._paused & _STREAMING):
         yield wait(client)
 
 
@@ -82,11 +68,36 @@ async def disconnect(client):
         yield wait(client)
 
 
-def large(client, packet):
-    """A part of a message that does not fit the buffer."""
+def large(client, packet, topic):
+    """A part of a message that does not fit the buffer, or the end of one that was skipped."""
+    if packet.skipped:
+        client.skipped += 1
+        log.warning("skipped %s: larger than the limit", topic)
+        return
+    part = packet.part
+    more = packet.more
     call = client.on_large
-    if not packet.part:
-        if call is None:
+    if packet.qos == 2 and packet.id in client._held:
+        return  # it has come before
+    if call is None:
+        if not part:
             client.skipped += 1
-            n = len(packet.payload) + packet.more
-            log.warning("skipped %s: %d bytes do not fit the buffer", packet.topic, n)
+            log.warning("skipped %s: %d bytes do not fit the buffer", topic, len(packet.payload) + more)
+        return
+    client._partial = topic if more else None
+    try:
+        call(topic, part, packet.payload, more)
+    except Exception as er:
+        log.exception("on_large, topic %s", topic, exc_info=er)
+    if not more:
+        client._received += 1
+
+
+def cut_off(client):
+    """The connection was lost in the middle of a large message."""
+    topic = client._partial
+    client._partial = None
+    try:
+        client.on_large(topic, 0, None, 0)
+    except Exception as er:
+        log.exception("on_large, topic %s", topic, exc_info=er)

@@ -22,7 +22,7 @@ class Subs:
         self.known = {}  # filter -> see _GRANTED
         self.unasked = []  # filters that the broker is to be told about on this connection
         self.asked = {}  # packet identifier -> filter
-        self.routes = {}  # filter -> callback
+        self.routes = []  # (filter, callback)
 
     def restore(self, session):
         """A new connection, which has the session of the one before or not."""
@@ -48,11 +48,12 @@ class Subs:
         options = self.known.get(filter, _GRANTED)
         if options < _GRANTED:  # else it was settled meanwhile
             n = client._new_id()
-            buf = bytearray(len(filter.encode()) + 12)
+            buf = bytearray(len(filter.encode()) + 13)
+            props = b"" if client._five else None
             if options == _GONE:
-                size = codec.unsubscribe(buf, n, filter)
+                size = codec.unsubscribe(buf, n, filter, props)
             else:
-                size = codec.subscribe(buf, n, filter, options)
+                size = codec.subscribe(buf, n, filter, options if client._five else options & 3, props)
             if client._writer.put(bytes(memoryview(buf)[:size])) is None:
                 return False
             self.asked[n] = filter
@@ -64,33 +65,57 @@ class Subs:
         """The broker's answer has come."""
         f = self.asked.pop(packet.id, None)
         options = self.known.get(f)
+        if f is not None and len(packet.codes) != 1 and (kind != _UNSUBACK or self._client._five):
+            raise codec.Malformed(0x82, "expected one code for one filter, got %d" % len(packet.codes))
         if options is not None:
             if kind == _UNSUBACK:
                 if options == _GONE:
                     self.drop(f)
             elif packet.codes[0] >= 0x80:
-                log.error("the broker refused the subscription to %s", f)
+                from coldframe.mqtt.reasons import told
+
+                log.error("the broker refused the subscription to %s: %s", f, told(packet, self._client.version))
                 self.drop(f)
             elif options != _GONE:
                 self.known[f] = options & _OPTIONS | _GRANTED | packet.codes[0] << 8
 
     def drop(self, filter):
+        """The broker does not have this subscription."""
         del self.known[filter]
-        if self.routes.pop(filter, None) and not self.routes:
+        self.drop_route(filter, None)
+
+    def add_route(self, filter, callback):
+        """Have a callback called for the messages of a filter instead of on_message."""
+        self.routes.append((filter, callback))
+        self._client._route = self.route
+
+    def drop_route(self, filter, callback):
+        """The opposite; callback None: all of the filter's. True when the filter has no callback left."""
+        self.routes = [r for r in self.routes if r[0] != filter or callback is not None and r[1] != callback]
+        if not self.routes:
             self._client._route = None
+        for r in self.routes:
+            if r[0] == filter:
+                return False
+        return True
 
     def route(self, topic, payload, retained):
-        """What the client calls for each message while filters have callbacks of their own."""
+        """What the client calls for each message while filters have callbacks of their own.
+
+        Returns True when the client is to read no further for the time being.
+        """
+        client = self._client
         taken = False
-        for filter in self.routes:
+        for filter, callback in self.routes:
             if codec.match(filter, topic):
                 taken = True
                 try:
-                    self.routes[filter](topic, payload, retained)
+                    callback(topic, payload, retained)
                 except Exception as er:
                     log.exception("callback for %s, topic %s", filter, topic, exc_info=er)
-        if not taken and self._client.on_message is not None:
-            self._client.on_message(topic, payload, retained)
+        if not taken and client.on_message is not None:
+            client.on_message(topic, payload, retained)
+        return client._paused != 0
 
     async def tell(self, filter, what):
         """Tell the broker, and wait until it has answered or the connection is gone."""
@@ -119,14 +144,15 @@ async def subscribe(client, filter, qos, callback, options):
     """See Client.subscribe()."""
     if qos != 0 and qos != 1 and qos != 2:
         raise ValueError("%s: expected QoS 0 to 2, got %r" % (filter, qos))
-    codec.subscribe(bytearray(len(filter.encode()) + 12), 1, filter, qos | options)  # raises when invalid
+    # Raises when invalid.
+    codec.subscribe(bytearray(len(filter.encode()) + 13), 1, filter, qos | options, b"")
+    if client._five and client._live:
+        client._five.check_filter(filter)
     s = subs(client)
     s.known[filter] = qos | options
-    if callback is None:
-        s.routes.pop(filter, None)
-    else:
-        s.routes[filter] = callback
-    client._route = s.route if s.routes else None
+    if callback is not None:
+        s.drop_route(filter, None)
+        s.add_route(filter, callback)
     await s.tell(filter, qos | options)
     got = s.known.get(filter)
     if got is None:
@@ -139,6 +165,5 @@ async def unsubscribe(client, filter):
     s = subs(client)
     if filter in s.known:
         s.known[filter] = _GONE
-        if s.routes.pop(filter, None) and not s.routes:
-            client._route = None
+        s.drop_route(filter, None)
         await s.tell(filter, _GONE)

@@ -84,6 +84,9 @@ class Writer:
     def open(self):
         self._open = True
 
+    def close(self):
+        self._open = False
+
     @property
     def left(self):
         return self._end - self._pos + self._more_len - self._more_at + self._tail_left
