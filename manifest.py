@@ -37,6 +37,7 @@ MQTT = (
     "__init__.py",
     "answers.py",
     "client.py",
+    "configured.py",
     "connection.py",
     "crc.py",
     "files.py",

@@ -10,20 +10,61 @@ limits  (lowest, highest) of a number, (shortest, longest) of a text in bytes, a
 KEYS = (
     # Name of the device, as people call it. May hold `{id}`, the chip's number in hex, or `{short}`, its end.
     ("name", "str", "coldframe-{short}", (1, 63)),
-    # Host name or address of the MQTT broker. Without it (and without `mqtt.serial`) the node runs off-line.
+    # Host name or address of the MQTT broker, or a URL: `mqtt://host`, `mqtts://user:password@host:8883`. Without it
+    # (and without `mqtt.serial`) the node runs off-line.
     ("mqtt.host", "str", None, (1, 255)),
-    # TCP port of the broker.
+    # TCP port of the broker. With `mqtt.tls` and without this key it is 8883.
     ("mqtt.port", "int", 1883, (1, 65535)),
+    # Version of the protocol: 4 is MQTT 3.1.1, 5 is MQTT 5.0. With 5, a broker that does not know it is spoken to in
+    # 3.1.1.
+    ("mqtt.version", "int", 4, (4, 5)),
     # User name for the broker.
     ("mqtt.user", "str", None, (0, 255)),
     # Password for the broker.
     ("mqtt.password", "str", None, (0, 255)),
     # What `./` stands for in topics. May hold `{id}`, `{short}` and `{name}`.
     ("mqtt.base", "str", "coldframe/{id}", (1, 127)),
+    # TLS: `{}` or an object with the keys below. See [MQTT](mqtt.md).
+    ("mqtt.tls", "dict", None, ()),
+    # File with the certificates that the broker's must come from, DER or PEM. Without it nothing is checked.
+    ("mqtt.tls.ca", "str", None, (1, 127)),
+    # File with this device's own certificate, for brokers that ask for one.
+    ("mqtt.tls.cert", "str", None, (1, 127)),
+    # File with the private key of that certificate.
+    ("mqtt.tls.key", "str", None, (1, 127)),
+    # The name that the broker's certificate must bear, if it is not the one in `mqtt.host`.
+    ("mqtt.tls.server_name", "str", None, (1, 255)),
+    # Brokers that are tried, in this order, when the first one cannot be reached. Port and TLS are those of the first
+    # one, user and password as well, unless it says otherwise.
+    ("mqtt.fallback", "list", (), ()),
+    # As `mqtt.host`; `mqtt://` stands for no TLS.
+    ("mqtt.fallback[].host", "str!", None, (1, 255)),
+    # As `mqtt.port`.
+    ("mqtt.fallback[].port", "int", None, (1, 65535)),
+    # As `mqtt.tls`.
+    ("mqtt.fallback[].tls", "dict", None, ()),
+    # As `mqtt.tls.ca`.
+    ("mqtt.fallback[].tls.ca", "str", None, (1, 127)),
+    # As `mqtt.tls.cert`.
+    ("mqtt.fallback[].tls.cert", "str", None, (1, 127)),
+    # As `mqtt.tls.key`.
+    ("mqtt.fallback[].tls.key", "str", None, (1, 127)),
+    # As `mqtt.tls.server_name`.
+    ("mqtt.fallback[].tls.server_name", "str", None, (1, 255)),
     # Seconds between signs of life; the broker declares the node `offline` after one and a half times this.
     ("mqtt.keepalive", "int", 60, (5, 65535)),
     # Bytes for an incoming packet; a longer message for an action is refused and logged.
     ("mqtt.buffer", "int", 1024, (128, 65535)),
+    # How many messages of QoS 1 and 2 may be under way at once.
+    ("mqtt.window", "int", 8, (1, 64)),
+    # Seconds that a broker of MQTT 5 keeps subscriptions and messages for the device while it is away; without it, a
+    # day.
+    ("mqtt.session_expiry", "int", None, (0, 4294967295)),
+    # File on the flash for messages of QoS 1 and 2 that cannot go out now: they survive a restart. Without it they wait
+    # in RAM.
+    ("mqtt.spill", "str", None, (1, 127)),
+    # Bytes that this file may have.
+    ("mqtt.spill_size", "int", 16384, (1024, 1048576)),
     # Talk to the broker through a serial line and `coldframe bridge` at its other end, instead of a network.
     ("mqtt.serial", "dict", None, ()),
     # Number of the UART.
@@ -48,7 +89,7 @@ KEYS = (
     ("log.level", "str", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")),
     # Seconds between two SYSINFO messages; 0 = only when asked for.
     ("sysinfo.every", "int", 600, (0, 604800)),
-    # Seconds that the program may be stuck before the chip is reset; without it, never. Looking up the name of
-    # the broker may take 20 seconds, so less than 30 is not accepted.
+    # Seconds that the program may be stuck before the chip is reset; without it, never. A TLS handshake keeps a small
+    # chip busy for seconds, and a network that names no name server for 20, so less than 30 is not accepted.
     ("watchdog.timeout", "int", None, (30, 3600)),
 )

@@ -144,7 +144,8 @@ def _check(data, prefix, errors):
             if not wrong:
                 continue
             # Errors are logged and published: what stands for a password must not be in them.
-            got = "something else" if key == "password" else _show(value)
+            secret = key == "password" or isinstance(value, str) and "@" in value  # of a URL
+            got = "something else" if secret else _show(value)
             _tell(errors, "%s: expected %s, got %s" % (path, wrong, got))
         del data[key]
 

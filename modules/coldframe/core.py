@@ -429,37 +429,59 @@ class Node:
 
     async def _run_mqtt(self):
         if self.client is None:
-            from .mqtt import Client
-
-            c = self.config
-            user = c["mqtt.user"]
-            password = c["mqtt.password"] if user is not None else None
-            # Whatever the configuration says, the greeting must fit.
-            hello = 64 + sum(len(x.encode()) for x in (self.base, self.id, user, password) if x)
-            self.client = Client(
-                self._transport or self._configured_transport(),
-                self.id,
-                keepalive=c["mqtt.keepalive"],
-                user=user,
-                password=password,
-                will=(self.resolve("./available"), b"offline", 1, True),
-                buffer=max(c["mqtt.buffer"], hello),
-                on_message=self._message,
-                on_up=self._up,
-            )
+            try:
+                self.client = self._make_client()
+            except ValueError as e:  # trying again would not help
+                self.log.error(str(e))
+                self._error(str(e))
+                return
             self._wanted = list(self._listeners)
         await self.client.run()
 
-    def _configured_transport(self):
+    def _make_client(self):
+        from .mqtt import Client
+
         c = self.config
-        if c.given("mqtt.serial"):
-            from .mqtt.serial import Serial
+        user, password = c["mqtt.user"], c["mqtt.password"]
+        transport = self._transport
+        if transport is None:
+            if c.given("mqtt.serial"):
+                from .mqtt.serial import Serial
 
-            keys = ("uart", "baud", "tx", "rx")
-            return Serial(hal.uart({k: c["mqtt.serial." + k] for k in keys}), window=hal.RXBUF)
-        from .mqtt.transport import Tcp
+                keys = ("uart", "baud", "tx", "rx")
+                transport = Serial(hal.uart({k: c["mqtt.serial." + k] for k in keys}), window=hal.RXBUF)
+            else:
+                from .mqtt.configured import brokers
 
-        return Tcp(c["mqtt.host"], c["mqtt.port"])
+                transport, user, password = brokers(c)
+                coldframe.forget("mqtt.configured")
+                if len(transport) == 1:
+                    transport = transport[0]
+        if user is None:
+            password = None
+        options = {}
+        for key in ("version", "session_expiry"):
+            if c.given("mqtt." + key):
+                options[key] = c["mqtt." + key]
+        if c["mqtt.spill"]:
+            from .mqtt.spill import Spill
+
+            options["spill"] = Spill(c["mqtt.spill"], c["mqtt.spill_size"])
+        # Whatever the configuration says, the greeting must fit.
+        hello = 96 + sum(len(x.encode()) for x in (self.base, self.id, user, password) if x)
+        return Client(
+            transport,
+            self.id,
+            keepalive=c["mqtt.keepalive"],
+            user=user,
+            password=password,
+            will=(self.resolve("./available"), b"offline", 1, True),
+            buffer=max(c["mqtt.buffer"], hello),
+            window=c["mqtt.window"],
+            on_message=self._message,
+            on_up=self._up,
+            **options,
+        )
 
     async def _up(self):
         # The connection has come up: ask for the topics, greet the broker, publish what is read on a schedule.
