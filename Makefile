@@ -3,7 +3,7 @@
 
 PY := .venv/bin/python
 
-.PHONY: help demo test build reproduce emulate simulate lint clean
+.PHONY: help demo test build reproduce emulate simulate fuzz coverage lint clean
 
 help:       ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -25,6 +25,12 @@ emulate:    ## boot an RP2040 image: make emulate ARGS="dist/X.uf2 --flash DIR"
 
 simulate:   ## run simulated boards: make simulate ARGS="-n 20"
 	@scripts/setup.sh && $(PY) scripts/simulate.py $(ARGS)
+
+fuzz:       ## fuzz the C cores: make fuzz ARGS="decode --minutes 10", ARGS=--mutants
+	@scripts/setup.sh && $(PY) scripts/fuzz.py $(ARGS)
+
+coverage:   ## line and branch coverage of the C cores
+	@scripts/setup.sh && $(PY) scripts/c_coverage.py $(ARGS)
 
 lint:       ## check the style of the Python files
 	@scripts/setup.sh && $(PY) -m ruff check . && $(PY) -m ruff format --check --diff .

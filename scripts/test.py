@@ -29,6 +29,7 @@ PROGRAMS = {
     "npm": "npm",
     "qemu-system-xtensa": "qemu-system-misc",
     "gcc": "gcc libc6-dev",
+    "clang": "clang libclang-rt-dev llvm",  # libFuzzer, its sanitizers, names in its reports
     "make": "make",
     "git": "git",
     "mount": "mount",

@@ -14,9 +14,14 @@
 
 // Targets: what libFuzzer calls, or our own driver (driver.c).
 void fuzz_decode(const uint8_t *data, size_t size);
-#define FUZZ_DECODE_HEAD (6) // bytes of its input that say how it is run
+#define FUZZ_DECODE_HEAD (7) // bytes of its input that say how it is run
 void fuzz_encode(const uint8_t *data, size_t size);
+void fuzz_props(const uint8_t *data, size_t size);
+void fuzz_topic(const uint8_t *data, size_t size);
 void fuzz_ringlog(const uint8_t *data, size_t size);
+
+// Cases of their own, beside the targets (cases.c).
+void run_cases(void);
 
 // Packets decoded, packets encoded, records read: a harness whose inputs are all
 // refused at their first byte tests nothing, and this shows it.

@@ -1,86 +1,97 @@
-"""The plain C cores under AddressSanitizer and UBSan: generated and spoilt input, and the proof that it can fail.
+"""The plain C cores under AddressSanitizer and UBSan: fuzzed, and the proof that a missing check is found.
 
-tests/fuzz/driver.c makes the input from a seed, so every run is the same; coverage-guided fuzzing
-of the same targets is tests/fuzz/libfuzzer.c.
+libFuzzer runs each target for a bounded CPU time where clang has it; without it, our own generator of
+inputs (tests/fuzz/driver.c), which always runs a little, takes its place. docs/fuzzing.md has the rest.
 """
+
+from __future__ import annotations
 
 import os
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
+from kit import fuzzing
 
-ROOT = Path(__file__).resolve().parents[2]
-FUZZ = ROOT / "tests" / "fuzz"
-CODEC = ROOT / "cmodules" / "mqttpacket"
-RINGLOG = ROOT / "cmodules" / "ringlog"
+# CPU seconds of libFuzzer per target, two minutes together; COLDFRAME_FUZZ multiplies them.
+SECONDS = {"decode": 60, "encode": 25, "props": 10, "topic": 5, "ringlog": 20}
+# Inputs of our own generator where there is no libFuzzer, and how many where there is.
+COUNTS = {"decode": 150_000, "encode": 200_000, "props": 300_000, "topic": 300_000, "ringlog": 60_000}
+FEW = 20
+FACTOR = float(os.environ.get("COLDFRAME_FUZZ", "1"))
+# CPU seconds that libFuzzer has to find one missing check; nearly all are found in less than one.
+DEADLINE = 30
 
-# Target -> inputs of one run, a few seconds each; COLDFRAME_FUZZ multiplies them.
-COUNTS = {"decode": 300_000, "encode": 300_000, "ringlog": 60_000}
-FACTOR = int(os.environ.get("COLDFRAME_FUZZ", "1"))
-
-
-def checks(folder: Path) -> list[int]:
-    """The numbers of the BOUND() checks in a core, which the mutation check takes out one by one."""
-    source = "".join(path.read_text() for path in sorted(folder.glob("*.c")))
-    return sorted(int(number) for number in re.findall(r"\bBOUND\((\d+),", source))
+HAS_LIBFUZZER = fuzzing.libfuzzer() is not None
+needs_libfuzzer = pytest.mark.skipif(
+    not HAS_LIBFUZZER,
+    reason="clang with libFuzzer is not here (Debian: clang libclang-rt-dev); only our own generator runs",
+)
+MUTANTS = [(core, number) for core in fuzzing.CORES for number in fuzzing.checks(core)]
+IDS = [f"{core}-{number}" for core, number in MUTANTS]
 
 
 @pytest.fixture(scope="session")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The fuzz driver, compiled with the sanitizers."""
-    compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
-    if compiler is None:
-        pytest.fail("no C compiler: install gcc (with libasan and libubsan, which come with it on Debian)")
-    out = tmp_path_factory.mktemp("fuzz") / "driver"
-    command = [
-        compiler, "-std=gnu99", "-g", "-O1", "-Wall", "-Wextra", "-Werror",
-        "-fsanitize=address,undefined", "-fno-sanitize-recover=all",
-        "-include", FUZZ / "drop.h", "-I", CODEC, "-I", RINGLOG,
-        FUZZ / "driver.c", FUZZ / "fuzz_codec.c", FUZZ / "fuzz_ringlog.c", *sorted(CODEC.glob("mqttpacket*.c")),
-        "-o", out,
-    ]  # fmt: skip
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return out
+    """Our own driver, compiled with the sanitizers."""
+    return fuzzing.build_driver(tmp_path_factory.mktemp("driver"))
 
 
-def run(driver: Path, target: str, count: int, seed: int, drop: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run `count` inputs of a target; drop: the bounds check to take out, 0 for none."""
-    # Without core dumps and symbols a failing mutant ends at once.
-    env = {**os.environ, "ASAN_OPTIONS": "detect_leaks=1:symbolize=1" if drop == 0 else "symbolize=0"}
-    return subprocess.run(
-        [driver, target, str(count), str(seed), str(drop)],
-        capture_output=True,
-        text=True,
-        timeout=500,
-        env=env,
-    )
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The libFuzzer programs by target."""
+    return fuzzing.build_libfuzzer(tmp_path_factory.mktemp("libfuzzer"))
+
+
+@pytest.fixture(scope="session")
+def corpora(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The inputs that libFuzzer starts from by target: packets of our own encoders."""
+    folder = tmp_path_factory.mktemp("corpus")
+    return fuzzing.make_corpus(fuzzing.build_seeds(folder), folder)
+
+
+@needs_libfuzzer
+@pytest.mark.parametrize("target", SECONDS)
+def test_libfuzzer_finds_nothing(programs: dict[str, Path], corpora: dict[str, Path], target: str) -> None:
+    run = fuzzing.fuzz(programs[target], target, corpora[target], SECONDS[target] * FACTOR)
+    assert not run.finding, f"{run.what}\n{run.inputs}\n{run.finding[-4000:]}"
+    assert run.executions > 1000 and run.edges > 0, run
+    print(f"{run.executions} inputs, {run.edges} of {run.edges_total} edges, {run.cpu_seconds} s")
 
 
 @pytest.mark.parametrize("target", COUNTS)
-def test_nothing_is_found(driver: Path, target: str) -> None:
-    count = COUNTS[target] * FACTOR
-    done = run(driver, target, count, seed=20261121)
+def test_generated_inputs_find_nothing(driver: Path, target: str) -> None:
+    count = int(COUNTS[target] * FACTOR) // (FEW if HAS_LIBFUZZER else 1)
+    done = fuzzing.drive(driver, target, count)
     assert done.returncode == 0, done.stderr[-4000:]
     result = re.fullmatch(r"(\d+) inputs, (\d+) good\n", done.stdout)
     assert result and int(result[1]) == count, done.stdout
-    assert int(result[2]) > count / 8, f"hardly any input came to something: {done.stdout}"
+    assert int(result[2]) > count / 50, f"hardly any input came to something: {done.stdout}"
 
 
-MUTANTS = [("mqttpacket", n) for n in checks(CODEC)] + [("ringlog", n) for n in checks(RINGLOG)]
+def test_cases(driver: Path) -> None:
+    done = fuzzing.drive_cases(driver)
+    assert done.returncode == 0, done.stderr[-4000:]
 
 
-@pytest.mark.parametrize(("core", "number"), MUTANTS, ids=[f"{core}-{number}" for core, number in MUTANTS])
-def test_a_missing_check_is_found(driver: Path, core: str, number: int) -> None:
-    """With one bounds check taken out, the same inputs that find nothing otherwise must find that."""
-    targets = ["ringlog"] if core == "ringlog" else ["decode", "encode"]
+@needs_libfuzzer
+@pytest.mark.parametrize(("core", "number"), MUTANTS, ids=IDS)
+def test_libfuzzer_finds_a_missing_check(
+    programs: dict[str, Path], corpora: dict[str, Path], core: str, number: int
+) -> None:
+    """With one bounds check taken out, the targets that find nothing otherwise must find that."""
+    run = fuzzing.find_missing(programs, corpora, core, number, DEADLINE)
+    assert run, f"check {number} of {core} was taken out: nothing was found in {DEADLINE} CPU seconds"
+    assert re.search(r"CHECK failed|AddressSanitizer|runtime error|deadly signal", run.finding), run.finding
+
+
+@pytest.mark.skipif(HAS_LIBFUZZER, reason="libFuzzer looks for the missing checks")
+@pytest.mark.parametrize(("core", "number"), MUTANTS, ids=IDS)
+def test_the_driver_finds_a_missing_check(driver: Path, core: str, number: int) -> None:
     found = ""
     # A few inputs find most, so that the wrong target costs little.
-    for share, target in [(share, target) for share in (20, 1) for target in targets]:
-        done = run(driver, target, COUNTS[target] // share, seed=20261121, drop=number)
+    for share, target in [(share, target) for share in (20, 1) for target in fuzzing.targets_of(core)]:
+        done = fuzzing.drive(driver, target, COUNTS[target] // share, drop=number)
         if done.returncode != 0:
             found = done.stderr
             break
@@ -88,7 +99,7 @@ def test_a_missing_check_is_found(driver: Path, core: str, number: int) -> None:
     assert re.search(r"CHECK failed|AddressSanitizer|runtime error", found), found[-2000:]
 
 
-def test_checks_are_numbered_once() -> None:
-    for folder in (CODEC, RINGLOG):
-        numbers = checks(folder)
-        assert numbers == list(range(1, len(numbers) + 1)), f"{folder.name}: {numbers}"
+@pytest.mark.parametrize("core", fuzzing.CORES)
+def test_checks_are_numbered_once(core: str) -> None:
+    numbers = fuzzing.checks(core)
+    assert numbers == list(range(1, len(numbers) + 1)), numbers
