@@ -376,6 +376,8 @@ def encode_prop(id, value):
         return bytes((id,)) + value.to_bytes(4 if kind == _LONG else kind, "big")
     out = bytes((id,))
     if kind == _PAIR:
+        if not isinstance(value, (tuple, list)):
+            raise TypeError("expected a (key, value) pair")
         key, value = value
         key = as_bytes(key)
         value = as_bytes(value)
