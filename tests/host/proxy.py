@@ -52,6 +52,8 @@ class Proxy:
       this and refuse().
     * ``damage``, if set, gets each piece of bytes that goes ("up" to the target or "down"), and returns what is
       forwarded instead.
+
+    ``tap``, if set, hears all that comes in, with the number of the connection, whatever becomes of it.
     """
 
     def __init__(self, target: int) -> None:
@@ -59,6 +61,7 @@ class Proxy:
         self.accepted = 0
         self.forwarded = 0  # bytes, both ways
         self.damage: Callable[[str, bytes], bytes] | None = None
+        self.tap: Callable[[int, str, bytes], None] | None = None
         self.delay: float | None = None
         self.rate: int | None = None
         self._stalled = False
@@ -139,7 +142,7 @@ class Proxy:
             self._server = None
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.accepted += 1
+        self.accepted = number = self.accepted + 1
         self._writers.append(writer)
         stalled = asyncio.Event()
         try:
@@ -152,8 +155,8 @@ class Proxy:
         self._writers.append(target_writer)
         try:
             await asyncio.gather(
-                self._forward("up", reader, target_writer, stalled),
-                self._forward("down", target_reader, writer, stalled),
+                self._forward(number, "up", reader, target_writer, stalled),
+                self._forward(number, "down", target_reader, writer, stalled),
             )
         finally:
             for w in (writer, target_writer):
@@ -161,7 +164,12 @@ class Proxy:
                     self._writers.remove(w)
 
     async def _forward(
-        self, way: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, stalled: asyncio.Event
+        self,
+        number: int,
+        way: str,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        stalled: asyncio.Event,
     ) -> None:
         # Reading and writing are apart, so that a delay is one, and not a limit of the rate as well.
         loop = asyncio.get_running_loop()
@@ -188,6 +196,8 @@ class Proxy:
         writing = asyncio.create_task(write())
         try:
             while data := await reader.read(_PIECE):
+                if self.tap is not None:
+                    self.tap(number, way, data)
                 if self._stalled:
                     stalled.set()
                 if stalled.is_set():

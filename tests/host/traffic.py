@@ -14,6 +14,7 @@ from pathlib import Path
 from host.brokers import Broker, Message, Peer
 from host.mqttnode import MqttNode
 from host.proxy import Proxy
+from host.witness import Witness
 
 _NODE = Path(__file__).parent / "scripts" / "mqtt_traffic.py"
 _AHEAD = 1000  # messages that the peer may be ahead of the node
@@ -88,6 +89,7 @@ class Traffic:
         broker: a running one.
         tasks: how many tasks of the node publish at once; 0 publishes without waiting for each message.
         rate: messages a second of each QoS and way, at most; None: as fast as it goes.
+        every: seconds from one look at the node to the next; each costs it a collection of its heap.
         command: the image and its options; the 64-bit unix image when empty.
         settings: for the node's client.
     """
@@ -100,6 +102,7 @@ class Traffic:
         *,
         tasks: int = 8,
         rate: float | None = None,
+        every: float = 0.05,
         command: Sequence[str | Path] = (),
         **settings: object,
     ) -> None:
@@ -107,6 +110,10 @@ class Traffic:
         self.qos = qos
         self.broker = broker
         self.proxy = Proxy(broker.port)
+        version = settings.get("version", 4)
+        assert isinstance(version, int)
+        self._witness = Witness(version)
+        self.proxy.tap = self._witness.hear
         self.round = 0
         self.came = {
             q: bytearray(n) for q in qos
@@ -114,6 +121,7 @@ class Traffic:
         self.late = dict.fromkeys(qos, 0)  # how many of earlier rounds came from the node
         self.states: list[dict] = []
         self._rate = rate
+        self._every = every
         self._limit = 0
         self._came = 0
         self._node_got = 0
@@ -122,7 +130,7 @@ class Traffic:
         self.peer = Peer(
             broker.port,
             [f"traffic/out{q}" for q in qos],
-            client_id="traffic-peer",
+            client_id="peer",  # not one that begins as the node's does: aedes' store would mix up their queues
             qos=max(qos),
             sink=self._arrived,
             user=broker.login,
@@ -140,6 +148,7 @@ class Traffic:
             count[:] = bytes(self.n)
         self._came = self._node_got = 0
         self.late = dict.fromkeys(self.qos, 0)
+        self._witness.forget()
         self.allow(part)
         self.node.tell("go", self.round)
         self._feeder = threading.Thread(target=self._feed, args=(self.round,), daemon=True)
@@ -163,13 +172,21 @@ class Traffic:
         self.state()
         return (self._node_got + self._came) / (2 * self.n * len(self.qos))
 
-    def run(self, faults: Sequence[Fault], deadline: float, say: Callable[[str], None] = print) -> None:
+    def run(
+        self,
+        faults: Sequence[Fault],
+        deadline: float,
+        say: Callable[[str], None] = print,
+        *,
+        settle: float | None = None,
+    ) -> None:
         """A round: spread the faults evenly over the traffic, and wait until all messages are there.
 
         So that none hits the calm after the last message, the senders wait for the faults: each happens with one
         to two shares of the messages (there is one share more than faults) still to arrive.
 
-        AssertionError: not after ``deadline`` seconds.
+        AssertionError: not after ``deadline`` seconds. With ``settle``, it is also over when the node has been told
+        that all of its messages are there, and none has arrived for that many seconds.
         """
         since = time.monotonic()
         share = 1 / (len(faults) + 1)
@@ -185,7 +202,18 @@ class Traffic:
             self.allow((i + 3) * share)
             reached = self.progress()
             say(f"{time.monotonic() - since:6.1f} s {reached:7.2%}  {fault}")
-        self._wait(self.complete, "all messages", since + deadline)
+        quiet = time.monotonic(), -1.0
+
+        def over() -> bool:
+            nonlocal quiet
+            if self.complete():
+                return True
+            if (now := self.progress()) != quiet[1]:
+                quiet = time.monotonic(), now
+            sent = sum(self.states[-1]["sent"].values()) >= self.n * len(self.qos)
+            return settle is not None and sent and time.monotonic() - quiet[0] > settle
+
+        self._wait(over, "all messages", since + deadline)
         say(f"{time.monotonic() - since:6.1f} s complete; {self}")
 
     def complete(self) -> bool:
@@ -204,6 +232,30 @@ class Traffic:
         out = sum(max(0, k - 1) for k in self.came[qos]) + self.late[qos]
         return out, last["again"][str(qos)] + last["late"][str(qos)]
 
+    def blame(self, who: str) -> list[str]:
+        """The messages that the "node" or the "broker" has lost, or doubled although their QoS is 2.
+
+        A message is lost by the receiver that has said to have it, else by its sender; it is doubled by the sender
+        that has sent it as a new one, else by its receiver.
+        """
+        line = self.node.ask("seen", answer="SEEN")
+        seen = {q: bytes.fromhex(word) for q, word in zip(self.qos, line.split()[1:], strict=True)}
+        found = []
+        for way, counts in (("up", self.came), ("down", seen)):
+            sender, receiver = ("node", "broker") if way == "up" else ("broker", "node")
+            for q in self.qos:
+                for i, count in enumerate(counts[q]):
+                    key = q, f"{self.round}.{i}".encode()
+                    if count == 0:
+                        guilty = receiver if self._witness.settled(way, key) else sender
+                    elif count > 1 and q == 2:
+                        guilty = sender if self._witness.sent_anew(way, key) else receiver
+                    else:
+                        continue
+                    if guilty == who:
+                        found.append(f"{way}, QoS {q}, number {i}: came {count} times")
+        return found
+
     def close(self) -> None:
         self._ended.set()
         self.node.kill()
@@ -218,7 +270,7 @@ class Traffic:
     def _wait(self, condition: Callable[[], object], what: str, end: float) -> None:
         while not condition():
             assert time.monotonic() < end, f"waited in vain for {what}: {self}"
-            self._ended.wait(0.05)  # each look costs the node a collection of its heap
+            self._ended.wait(self._every)
 
     def _arrived(self, message: Message) -> None:
         qos = int(message.topic[-1])

@@ -3,6 +3,7 @@
 # counts those that it gets with QoS 2, and so on. Orders, the lines after it:
 #   ["go", round]  begin to publish, and to count, anew
 #   ["limit", n]   publish no more than n of each flow for now
+#   ["seen"]       print SEEN and, for each QoS, how often each number has come, as hex
 #   ["state"]      print STATE and a line of JSON: how much went and came, the heap after a collection
 import asyncio
 import gc
@@ -131,6 +132,8 @@ async def main(port, id, n, qos, tasks, pause, **options):
         elif order[0] == "limit":
             for out in outs:
                 out.allow(order[1])
+        elif order[0] == "seen":
+            print("SEEN", *[i.seen.hex() for i in ins])
         else:
             state(client, outs, ins, started)
 
