@@ -18,6 +18,9 @@ from host.witness import Witness
 
 _NODE = Path(__file__).parent / "scripts" / "mqtt_traffic.py"
 _AHEAD = 1000  # messages that the peer may be ahead of the node
+# Messages of the peer that the broker has not acknowledged yet, at most: paho sends all of them again after a
+# reconnect, and mosquitto throws out who sends more than 20 of QoS 2.
+_UNDER_WAY = 16
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,7 @@ class Traffic:
         self._node_got = 0
         self._ended = threading.Event()
         self._feeder: threading.Thread | None = None
+        self._fed = self._acknowledged = 0  # the one is counted by the feeder, the other in paho's thread
         self.peer = Peer(
             broker.port,
             [f"traffic/out{q}" for q in qos],
@@ -135,6 +139,7 @@ class Traffic:
             sink=self._arrived,
             user=broker.login,
         )
+        self.peer.client.on_publish = self._on_publish
         if broker.login:
             settings.update(user=broker.login[0], password=broker.login[1])
         pause = int(1000 * max(tasks, 1) / rate) if rate else 0
@@ -283,6 +288,9 @@ class Traffic:
             self._came += 1
         count[i] = min(count[i] + 1, 255)
 
+    def _on_publish(self, *_: object) -> None:
+        self._acknowledged += 1
+
     def _feed(self, turn: int) -> None:
         sent = 0
         begun = time.monotonic()
@@ -290,13 +298,15 @@ class Traffic:
             for q in self.qos:
                 while (
                     i >= self._limit
+                    or self._fed - self._acknowledged >= _UNDER_WAY
                     or sent - self._node_got > _AHEAD
                     or (self._rate and i > (time.monotonic() - begun) * self._rate)
                 ):
-                    if self._ended.wait(0.05):
+                    if self._ended.wait(0.002):
                         return
-                self.peer.client.publish(f"traffic/in{q}", f"{turn}.{i}", q)
                 sent += 1
+                self._fed += 1
+                self.peer.client.publish(f"traffic/in{q}", f"{turn}.{i}", q)
 
 
 def _cycle(names: list[str]) -> Iterable[str]:
