@@ -108,13 +108,20 @@ class Node:
         """Wait until it has been up for so many times."""
         self.event(event="up", count=count)
 
-    def messages(self, topic: str | None = None) -> list[bytes]:
-        """The payloads that its application has got, but for those of the tests' own fence."""
-        return [
-            bytes.fromhex(event["payload"][4:])
-            for event in self.events(event="message")
-            if event["topic"] != "fence" and (topic is None or event["topic"] == topic)
-        ]
+    def got(self, *payloads: bytes, deadline: float = DEADLINE) -> None:
+        """Wait for as many messages; AssertionError if they are others, or more. The tests' own fence is left out."""
+        end = time.monotonic() + deadline
+        while True:
+            found = [
+                bytes.fromhex(event["payload"][4:])
+                for event in self.events(event="message")
+                if event["topic"] != "fence"
+            ]
+            if len(found) >= len(payloads) or time.monotonic() > end:
+                assert found == list(payloads), "\n".join(self.console[-30:])
+                return
+            with self._news:
+                self._news.wait(0.5)
 
     def close(self) -> None:
         self._process.kill()

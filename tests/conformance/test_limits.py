@@ -56,8 +56,7 @@ def test_the_servers_keep_alive_counts(broker, make_node, own):
     link.cut()
     link = broker.accepted()
     assert link.hello.keepalive == own
-    with pytest.raises(AssertionError, match="nothing came in time"):
-        link.next(1.5)
+    link.silent(1.5)
 
 
 @pytest.mark.mqtt("5:MQTT-3.2.2-11", "5:MQTT-3.2.2-9", "5:MQTT-3.2.2-10")
@@ -257,6 +256,7 @@ def test_incoming_topic_aliases(broker, make_node):
     link.send(publish(5, "other", b"set", 0, props=[(ALIAS, 5)]))
     link.send(publish(5, "", b"used", 2, 1, props=[(ALIAS, 5)]))
     link.expect(PUBREC)
+    node.got(*(b"set", b"used") * 4)
     topics = [event["topic"] for event in node.events(event="message")]
     assert topics == ["topic/1", "topic/1", "topic/5", "topic/5", "topic/3", "topic/3", "other", "other"]
     link.cut()
@@ -289,7 +289,7 @@ def test_the_clients_maximum_packet_size(broker, make_node):
     answer = link.next()
     assert answer is not None
     assert (answer.type, answer.code) in ((PUBACK, 0), (PUBACK, 0x97), (DISCONNECT, 0x95))
-    assert node.messages() == [b"x" * 190]
+    node.got(b"x" * 190)
 
 
 @pytest.mark.mqtt("5:MQTT-3.1.2-23", "5:MQTT-4.1.0-2")

@@ -114,20 +114,18 @@ def test_what_is_unacknowledged_is_sent_again_in_its_order(broker, make_node):
 @pytest.mark.mqtt("5:MQTT-4.4.0-1", "3:MQTT-4.4.0-1")
 def test_nothing_is_sent_again_on_a_connection_that_lasts(broker, make_node):
     # However long the acknowledgement takes, as long as the broker shows life.
-    node = make_node(broker, keepalive=1, response_time=1)
+    node = make_node(broker)
     link = broker.accepted()
     node.up()
     one = node.call("publish", "t", "1", 1)
     two = node.call("publish", "t", "2", 2)
     first, second = link.expect(PUBLISH, qos=1), link.expect(PUBLISH, qos=2)
-    for _ in range(4):
-        link.expect(12, deadline=3)  # PINGREQ; whatever is sent again would come before
-        link.send(b"\xd0\x00")
+    link.silent(2)
+    link.alive()
     link.send(ack(PUBREC, second.id))
     link.expect(PUBREL, id=second.id)
-    for _ in range(3):
-        link.expect(12, deadline=3)
-        link.send(b"\xd0\x00")
+    link.silent(2)
+    link.alive()
     link.send(ack(PUBACK, first.id), ack(PUBCOMP, second.id))
     one.result()
     two.result()
@@ -292,8 +290,7 @@ def test_a_message_that_was_sent_no_longer_expires(make_broker, make_node):
     link = broker.accept()
     link.expect(1)
     # The expiry interval passes while the broker takes its time: nothing to wait for but the clock.
-    with pytest.raises(AssertionError, match="nothing came in time"):
-        link.next(1.2)
+    link.silent(1.2)
     link.send(b"\x20\x03\x01\x00\x00")
     link.expect(PUBLISH, id=sent.id, dup=True)
     link.send(ack(PUBREC, sent.id))

@@ -32,8 +32,7 @@ def test_each_qos_gets_its_answer(broker, make_node):
     link.expect(PUBREC, id=8, code=0)
     link.send(ack(PUBREL, 8))
     link.expect(PUBCOMP, id=8, code=0)
-    node.event(event="message", count=3)
-    assert node.messages("a") == [b"0", b"1", b"2"]
+    node.got(b"0", b"1", b"2")
     link.alive()
 
 
@@ -47,8 +46,7 @@ def test_after_puback_the_same_identifier_is_a_new_message(broker, make_node, du
     for text in (b"first", b"second"):
         link.send(publish(v, "a", text, 1, 3, dup=dup))
         link.expect(PUBACK, id=3)
-    node.event(event="message", count=2)
-    assert node.messages() == [b"first", b"second"]
+    node.got(b"first", b"second")
 
 
 @pytest.mark.mqtt("3:MQTT-4.3.3-2", "5:MQTT-4.3.3-10", "5:MQTT-4.3.3-12", "5:MQTT-4.1.0-1", "3:MQTT-4.1.0-1")
@@ -68,11 +66,10 @@ def test_a_message_of_qos_2_is_delivered_once(broker, make_node):
     link.expect(PUBREC, id=3, code=0)
     link.send(ack(PUBREL, 3))
     link.expect(PUBCOMP, id=3, code=0)
-    assert node.messages() == [b"once"]
+    node.got(b"once")
     link.send(publish(v, "a", b"another", 2, 3))
     link.expect(PUBREC, id=3, code=0)
-    node.event(event="message", count=2)
-    assert node.messages() == [b"once", b"another"]
+    node.got(b"once", b"another")
 
 
 @pytest.mark.mqtt("5:MQTT-3.2.2-5", "3:MQTT-4.3.3-2")
@@ -87,8 +84,7 @@ def test_a_lost_session_frees_the_identifiers_of_qos_2(broker, make_node):
     link = broker.accepted(session=False)
     link.send(publish(v, "a", b"2", 2, 3))
     link.expect(PUBREC, id=3)
-    node.event(event="message", count=2)
-    assert node.messages() == [b"1", b"2"]
+    node.got(b"1", b"2")
 
 
 @pytest.mark.mqtt("5:MQTT-3.7.2-1", "3:MQTT-4.3.3-2", "5:MQTT-4.3.3-11")
@@ -105,7 +101,7 @@ def test_pubrel_is_answered_also_when_it_is_unknown_or_comes_again(broker, make_
         link.send(ack(PUBREL, 3))
         assert link.expect(PUBCOMP, id=3).code in (0, 0x92)
     link.alive()
-    assert node.messages() == [b"1"]
+    node.got(b"1")
 
 
 @pytest.mark.mqtt("3:MQTT-4.6.0-2", "5:MQTT-4.6.0-2", "3:MQTT-4.6.0-3", "5:MQTT-4.6.0-3")
@@ -119,8 +115,7 @@ def test_acknowledgements_keep_the_order(broker, make_node):
     answers = [link.next() for _ in ids]
     found = {kind: [p.id for p in answers if p and p.type == kind] for kind in (PUBACK, PUBREC)}
     assert found == {PUBACK: ids[0::2], PUBREC: ids[1::2]}
-    node.event(event="message", count=60)
-    assert node.messages() == [str(i).encode() for i in range(60)]
+    node.got(*(str(i).encode() for i in range(60)))
 
 
 @pytest.mark.mqtt("3:MQTT-4.5.0-2", "5:MQTT-4.5.0-2", "3:MQTT-3.3.2-3", "5:MQTT-3.3.2-3")
@@ -180,8 +175,7 @@ def test_packets_may_arrive_byte_by_byte(broker, make_node):
     data = b"".join(publish(v, "a/b", b"x" * n, n % 3, n) for n in range(1, 9))
     for byte in data:
         link.send(bytes([byte]))
-    node.event(event="message", count=8)
-    assert node.messages() == [b"x" * n for n in range(1, 9)]
+    node.got(*(b"x" * n for n in range(1, 9)))
 
 
 @pytest.mark.mqtt("5:MQTT-3.3.4-3", "5:MQTT-3.3.4-4", "5:MQTT-3.3.4-5", "5:MQTT-3.3.2-17", "5:MQTT-3.3.2-18")

@@ -21,7 +21,7 @@ def unpacked(x):
 
 def packed(x):
     if isinstance(x, (bytes, bytearray, memoryview)):
-        return "hex:" + bytes(x).hex()
+        return "hex:" + (bytes(x).hex() if len(x) else "")  # of no bytes, hex() makes bytes
     if isinstance(x, (list, tuple)):
         return [packed(y) for y in x]
     return x
@@ -63,7 +63,7 @@ async def main(ports, id, answers=None, **options):
     client = None
 
     def on_message(topic, payload, retained):
-        packet = getattr(client, "packet", None) or client._decoder
+        packet = client.packet
         more = {"id": packet.id, "qos": packet.qos, "dup": packet.dup}
         if options.get("version") == 5:
             more["props"] = packed(packet.props)
@@ -85,7 +85,7 @@ async def main(ports, id, answers=None, **options):
         id,
         on_message=on_message,
         on_up=lambda: say("up"),
-        on_down=lambda: say("down", why=str(getattr(client, "why", ""))),
+        on_down=lambda: say("down", why=str(client.why)),
         **options,
     )
     asyncio.create_task(client.connect())
