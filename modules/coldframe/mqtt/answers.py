@@ -45,7 +45,10 @@ def connack(client, five, packet):
     if packet.session and client._hello[2]:
         raise codec.Malformed(0x82, "the broker has a session that it was told to forget")
     client._code = 0
+    if not packet.session:
+        client._held = ()  # now: messages may be right behind this packet
     if five:
+        five.check_method(packet)
         client._quota, keepalive, name = five.begin(packet)
         if keepalive is not None:
             client._set_keepalive(keepalive)

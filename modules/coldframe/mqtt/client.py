@@ -46,6 +46,7 @@ _ACCEPTED = const(1)
 _RELEASED = const(2)
 _DONE = const(3)
 _FAILED = const(4)
+_DUP = const(8)  # in its flags: it has been sent
 _NOWAIT = const(16)  # in its flags: its publisher waits only until it is accepted
 
 # Why ready() takes nothing more from the stream.
@@ -371,8 +372,8 @@ class Client(Connection):
         self._writer.open()
         self._sent = 0
         if not self._session:
-            self._held = ()
             for m in list(self._window):
+                m.flags &= ~_DUP  # a message of the new session
                 if m.state == _RELEASED:
                     self._settle(m, None)  # the broker had it, and has forgotten only that
         if self._subs:
@@ -418,6 +419,8 @@ class Client(Connection):
                         break
                     self._in = ticks_ms()
                     fills -= 1
+            if self._sent < len(self._window):
+                self._pump()  # what the broker's receive maximum has held back
             if writer.left:
                 writer.flush()
             if self._space.peek():

@@ -115,6 +115,12 @@ class Five:
         else:
             raise codec.Malformed(0x82, "AUTH that was not asked for")
 
+    def check_method(self, packet):
+        """The broker has accepted: with the authentication method that was asked for, if it names one."""
+        method = packet.prop(_AUTH_METHOD)
+        if method is not None and not (self.auth and method == self.auth[0]):
+            raise codec.Malformed(0x82, "CONNACK with a method that was not asked for")
+
     def reauth(self, data):
         """Start a new authentication on this connection."""
         if not self.auth:
@@ -223,8 +229,10 @@ class Five:
 
     # ---- subscriptions
 
-    def check_filter(self, filter):
-        """Raise ValueError if the broker cannot do that."""
+    def check_filter(self, filter, size):
+        """Raise ValueError if the broker cannot do that. size: bytes of the packet with this filter."""
+        if self.max_packet and size > self.max_packet:
+            raise ValueError("%s: %d bytes, the broker takes %d at most" % (filter, size, self.max_packet))
         shared = filter.startswith("$share/")
         if shared and not self.shared:
             raise ValueError("%s: the broker has no shared subscriptions" % filter)

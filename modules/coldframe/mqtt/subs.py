@@ -54,6 +54,14 @@ class Subs:
                 size = codec.unsubscribe(buf, n, filter, props)
             else:
                 size = codec.subscribe(buf, n, filter, options if client._five else options & 3, props)
+            if client._five:
+                try:
+                    client._five.check_filter(filter, size)
+                except ValueError as er:  # this broker can do less than the one before
+                    log.error("%s", er)
+                    self.drop(filter)
+                    self.unasked.pop(0)
+                    return True
             if client._writer.put(bytes(memoryview(buf)[:size])) is None:
                 return False
             self.asked[n] = filter
@@ -145,9 +153,9 @@ async def subscribe(client, filter, qos, callback, options):
     if qos != 0 and qos != 1 and qos != 2:
         raise ValueError("%s: expected QoS 0 to 2, got %r" % (filter, qos))
     # Raises when invalid.
-    codec.subscribe(bytearray(len(filter.encode()) + 13), 1, filter, qos | options, b"")
+    size = codec.subscribe(bytearray(len(filter.encode()) + 13), 1, filter, qos | options, b"")
     if client._five and client._live:
-        client._five.check_filter(filter)
+        client._five.check_filter(filter, size)
     s = subs(client)
     s.known[filter] = qos | options
     if callback is not None:
