@@ -49,6 +49,7 @@ MQTT = (
     "requests.py",
     "serial.py",
     "spill.py",
+    "spilled.py",
     "streaming.py",
     "subs.py",
     "transport.py",

@@ -32,7 +32,8 @@ _SPREAD = const(65536)  # keys between the oldest message and the newest
 
 _ADD = const(
     1
-)  # key u32, flags u8 (QoS, retain << 2, properties << 3), topic u16 + text, properties u16 + bytes, payload
+)  # key u32, flags u8 (QoS, retain << 2, properties << 3), size of the topic u16, packet identifier u16 or 0; topic,
+# properties (u16 + bytes), payload
 _ASSIGN = const(2)  # key u32, packet identifier u16
 _RELEASED = const(3)  # key u32
 _DONE = const(4)  # key u32
@@ -47,7 +48,7 @@ class Spill:
 
     Args:
         path: of the file; it is made when there is something to store, and deleted when nothing is left.
-        limit: bytes that the file may have; a message is its topic and payload and some 16 bytes more.
+        limit: bytes that the file may have; a message is its topic and payload and 16 bytes more.
 
     A key is the number of a message. add() is on the flash when it returns; what assign(), released(), incoming() and
     forget() say is there after sync(), which is due before a packet leaves that depends on it (``dirty`` tells). All
@@ -101,8 +102,8 @@ class Spill:
             self._empty()
         return self.pending
 
-    def add(self, topic, payload, qos, retain, props=None):
-        """Store a message. payload, props: str or bytes-like.
+    def add(self, topic, payload, qos, retain, props=None, id=0):
+        """Store a message. payload, props: str or bytes-like; id: its packet identifier if it has one already.
 
         Returns its key, or None when there is no room now. Raises ValueError if there will never be.
         """
@@ -123,7 +124,7 @@ class Spill:
                     return None
             key = self._key
             flags = qos | bool(retain) << 2 | (props is not None) << 3
-            parts = [pack("<IBH", key, flags, len(topic)), topic]
+            parts = [pack("<IBHH", key, flags, len(topic), id), topic]
             if props is not None:
                 parts += [pack("<H", len(props)), props]
             parts.append(payload)
@@ -134,6 +135,8 @@ class Spill:
             return None
         self._key = key + 1
         self._born(key)
+        if id:
+            self._take(key, id)
         self.pending += 1
         return key
 
@@ -166,10 +169,10 @@ class Spill:
             self._cursor += size + _FRAME
             if kind != _ADD:
                 continue
-            key, flags, n = unpack("<IBH", f.read(7))
+            key, flags, n, _ = unpack("<IBHH", f.read(9))
             if not self._alive(key):
                 continue
-            size -= 7 + n
+            size -= 9 + n
             topic = f.read(n).decode()
             props = None
             if flags & 8:
@@ -181,6 +184,16 @@ class Spill:
             state = self._ids.get(key, 0)
             return key, topic, f.read(size), flags & 3, bool(flags & 4), props, state & 0xFFFF, state > 0xFFFF
         return None
+
+    def skip(self):
+        """Count all as given out: they are in RAM already."""
+        self._cursor = self._end
+        self._handed = self._key - 1
+        self.pending = 0
+
+    def uses(self, id):
+        """Whether a message that is not done has this packet identifier."""
+        return any(value & 0xFFFF == id for value in self._ids.values())
 
     def rewind(self):
         """Give out everything that is not done once more."""
@@ -271,7 +284,7 @@ class Spill:
             f.close()
 
     def _size(self, topic, payload, props):
-        return 7 + len(topic) + len(payload) + (0 if props is None else 2 + len(props))
+        return 9 + len(topic) + len(payload) + (0 if props is None else 2 + len(props))
 
     def _note(self, kind, body):
         self._append(kind, len(body), (body,))
@@ -340,7 +353,7 @@ class Spill:
             kind, n = unpack("<BH", head)
             if i + n + _FRAME > size or n < 2:
                 break
-            body = f.read(min(n, 7))
+            body = f.read(min(n, 9))
             crc = crc32(body, crc32(head, self._seed))
             left = n - len(body)
             while left:
@@ -380,6 +393,9 @@ class Spill:
                 return False
             self._key = key + 1
             self._born(key)
+            id = unpack("<H", body[7:9])[0]
+            if id:
+                self._take(key, id)
         elif kind == _DONE:
             self._died(key)
         elif kind == _ASSIGN:
