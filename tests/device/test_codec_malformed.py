@@ -97,50 +97,6 @@ def test_empty_packets():
         refused(c, b"\xf0\x00", 0x81, "does not exist")
 
 
-# The parser failures that became CVEs elsewhere.
-
-
-def test_cve_remaining_length():  # CVE-2020-10062: more than four length bytes
-    for c in CODECS:
-        refused(c, b"\x30\x80\x80\x80\x80\x01", 0x81, "four bytes")
-        refused(c, b"\x30\xff\xff\xff\xff", 0x81, "four bytes")
-        d = c.Decoder(bytearray(16))
-        for byte in b"\x30\xff\xff\xff":  # nothing is known before the fourth byte
-            d.fill(io.BytesIO(bytes((byte,))))
-            equal(d.next(), 0)
-
-
-def test_cve_declared_length():  # CVE-2021-41036: longer than the buffer; the cap comes before anything else
-    for c in CODECS:
-        refused(c, b"\x40\xff\xff\xff\x7f", 0x95, "buffer")
-        refused(c, b"\x82\xff\xff\xff\x7f", 0x95, "limit", 64, 1000)
-        refused(c, b"\x82\x3f", 0x95, "limit", 64, 64)
-        d = c.Decoder(bytearray(65), 65)
-        d.fill(io.BytesIO(b"\x82\x3f"))
-        equal(d.next(), 0)
-
-
-def test_cve_publish_underflow():  # CVE-2020-10070/10071: topic and id longer than the packet
-    for c in CODECS:
-        refused(c, b"\x30\x00", 0x81, "past the end")
-        refused(c, b"\x30\x01\x00", 0x81, "past the end")
-        refused(c, b"\x32\x03\x00\x01a", 0x81, "past the end")
-        refused(c, b"\x32\x04\x00\x01ab", 0x81, "past the end")
-        refused(c, b"\x30\x03\x00\x02a" + b"b" * 30, 0x81, "past the end")
-
-
-def test_cve_topic_length():  # CVE-2017-17210: the string's length is believed
-    for c in CODECS:
-        refused(c, b"\x30\x05\xff\xffabc", 0x81, "past the end")
-        refused(c, b"\x30\x80\x02\xff\xff" + b"a" * 254, 0x81, "past the end", 400)
-
-
-def test_cve_empty_topic():  # CVE-2021-34432
-    for c in CODECS:
-        refused(c, b"\x30\x02\x00\x00", 0x81, "empty topic")
-        refused(c, b"\x30\x05\x00\x00abc", 0x81, "empty topic")
-
-
 def test_publish_content():
     for c in CODECS:
         refused(c, b"\x30\x7f\x00\x01#" + bytes(100), 0x81, "wildcard", 32)  # comes in parts

@@ -116,6 +116,12 @@ static void filters(void) {
         CHECK(mqtt_check_filter(f.data, f.len) < 0 && !mqtt_match(f.data, f.len, (const uint8_t *)"xa/b", 4));
     }
     CHECK(mqtt_match((const uint8_t *)"a/#", 3, (const uint8_t *)"a", 1));
+    // As many levels as a topic can have: nothing recurses (mosquitto's CVE-2019-11779).
+    uint8_t *slashes = malloc(65536);
+    memset(slashes, 0x2f, 65536);
+    CHECK(mqtt_check_filter(slashes, 65535) == 0 && mqtt_check_filter(slashes, 65536) == MQTT_ERR_STRING);
+    CHECK(mqtt_match(slashes, 65535, slashes, 65535) && !mqtt_match(slashes, 65534, slashes, 65535));
+    free(slashes);
 }
 
 // The largest packets that there can be. Their properties are one piece of 64 KB
