@@ -47,6 +47,11 @@ class Tls(Tcp):
         self._context = None
         self._ss = None
 
+    def elsewhere(self, host, port):
+        # Its certificate must bear its own name.
+        ca, cert, key = self._files
+        return Tls(host, port or self.port, ca=ca, cert=cert, key=key)
+
     async def open(self):
         if self._context is None:
             self._context = self._make()

@@ -5,6 +5,8 @@
     poll                     what asyncio shall wait on for the stream that open() gave
     tail                     True when the stream may hold bytes it has taken but not yet sent;
                              write(b"", 0, 0) then tries again and returns None while some are left
+    elsewhere(host, port)    if it is there: a transport of the same kind to another server, which this one refers
+                             to; port None: the same port
     explain(exception)       if it is there: what went wrong, as a text, or None when it does not know
 
 and its stream has readinto(buf) and write(buf, offset, length), both non-blocking: they return how many
@@ -38,6 +40,9 @@ class Tcp:
 
     def __str__(self):
         return "%s:%d" % (self.host, self.port)
+
+    def elsewhere(self, host, port):
+        return Tcp(host, port or self.port)
 
     async def open(self):
         self.close()
