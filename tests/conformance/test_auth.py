@@ -25,7 +25,6 @@ def test_challenges_are_answered_before_connack(broker, make_node):
     node = make_node(broker, auth=["SCRAM", b"first"], answers=[b"second", b"third"])
     link = broker.accept()
     waiting = [
-        node.call("publish", "a", "x", 0),
         node.call("publish", "a", "y", 1),
         node.call("subscribe", "s", 0),
     ]

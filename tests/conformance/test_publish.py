@@ -45,6 +45,7 @@ def test_qos_2_ends_with_its_pubcomp(broker, make_node):
     node.up()
     call = node.call("publish", "a", "x", 2)
     sent = link.expect(PUBLISH, topic="a", payload=b"x", qos=2, dup=False, retain=False)
+    link.send(ack(PUBACK, sent.id), ack(PUBCOMP, sent.id % 65535 + 1))  # neither is what it waits for
     link.alive()
     assert not call.ended
     link.send(ack(PUBREC, sent.id))
@@ -77,6 +78,27 @@ def test_no_identifier_is_used_twice_at_a_time(broker, make_node):
             flying.append(new)
     for call in calls:
         call.result()
+
+
+@pytest.mark.mqtt("3:MQTT-2.3.1-1", "3:MQTT-2.3.1-2", "3:MQTT-2.3.1-3", "5:MQTT-2.2.1-3", "5:MQTT-4.3.2-1")
+def test_identifiers_begin_anew_without_0_and_without_those_in_use(broker, make_node):
+    node = make_node(broker, window=20)
+    link = broker.accepted()
+    node.up()
+    held = node.call("publish", "t", "held", 1)
+    first = link.expect(PUBLISH, payload=b"held")
+    count = 66000  # more than there are identifiers
+    flood = node.call("flood", "t", count, 1)
+    last = first.id
+    for _ in range(count):
+        sent = link.next()  # refuses identifier 0
+        assert sent is not None and sent.type == PUBLISH and sent.id != first.id
+        link.send(ack(PUBACK, sent.id))
+        last = max(last, sent.id)
+    assert last == 65535
+    link.send(ack(PUBACK, first.id))
+    held.result()
+    flood.result()
 
 
 @pytest.mark.mqtt("3:MQTT-3.3.1-1", "5:MQTT-3.3.1-1", "3:MQTT-3.3.1-3", "5:MQTT-3.3.1-3", "3:MQTT-2.3.1-3")

@@ -244,7 +244,7 @@ def test_what_only_servers_may_get_wrong():
             equal(decode(c, bytes((0x20, 2, 0, code))).code, code)
             malformed(c, bytes((0x20, 2, 1, code)))
         malformed(c, b"\x20\x02\x02\x00")
-        for code in range(256):
+        for code in (0, 1, 2, 3, 4, 0x7F, 0x80, 0x81, 0x82, 0xFF):
             data = bytes((0x90, 3, 0, 9, code))
             if code in (0, 1, 2, 0x80):
                 equal((decode(c, data).id, decode(c, data).code), (9, code))

@@ -100,6 +100,7 @@ def test_variable_byte_integers_are_as_short_as_can_be():
         malformed(c, packet(0x30, topic, b"\x85\x80\x00\x26\x00\x00\x00\x00"), 5, 0x81)
         malformed(c, packet(0x30, topic, b"\x03\x0b\x81\x00"), 5, 0x81)  # subscription identifier
         malformed(c, packet(0x30, topic, b"\x06\x0b\x80\x80\x80\x80\x01"), 5, 0x81)
+        malformed(c, b"\x30\x84\x00" + topic + NONE, 5, 0x81)  # remaining length
         malformed(c, b"\x30\x80\x80\x80\x80\x01", 5, 0x81)
         equal(decode(c, packet(0x30, topic, b"\x05\x0b\xff\xff\xff\x7f"), 5).prop(0x0B), 268435455)
 

@@ -1,4 +1,6 @@
 # The reason codes of MQTT 5.0, on both codecs: which packet may have which.
+import sys
+
 import minitest
 from bothcodecs import CODECS, decode, encoded, malformed, packet, refused
 from minitest import equal
@@ -20,10 +22,15 @@ UNSUBSCRIBED = (0x00, 0x11, 0x80, 0x83, 0x87, 0x8F, 0x91)
 AUTH = b"\x05\x15\x00\x02me"
 
 
+def codes(listed):
+    # All codes; on the emulated RP2040, where each takes 10 ms, those listed and some of the others.
+    return [code for code in range(256) if sys.platform != "rp2" or code in listed or code % 32 == 12]
+
+
 def each(listed, make, accept):
     # accept() takes the packets with the codes that are listed; the others are no packets.
     for c in CODECS:
-        for code in range(256):
+        for code in codes(listed):
             if code in listed:
                 accept(c, decode(c, make(code), 5), code)
             else:
@@ -51,7 +58,7 @@ def test_puback_and_pubrec():
         each(PUBLISHED, lambda code: bytes((first, 4, 0, 1, code, 0)), same_code)
         for c in CODECS:
             equal(decode(c, bytes((first, 2, 0, 9)), 5).code, 0)
-            for code in range(256):
+            for code in codes(PUBLISHED):
                 if code in PUBLISHED:
                     data = encoded(c.ack, first >> 4, 9, code, props=b"")
                     d = decode(c, data, 5)
@@ -65,7 +72,7 @@ def test_pubrel_and_pubcomp():
     for first in (0x62, 0x70):
         each((0x00, 0x92), lambda code: bytes((first, 3, 0, 1, code)), same_code)
         for c in CODECS:
-            for code in range(256):
+            for code in codes((0, 0x92)):
                 if code in (0, 0x92):
                     equal(decode(c, encoded(c.ack, first >> 4, 9, code, props=b""), 5).code, code)
                 else:
@@ -91,7 +98,7 @@ def test_disconnect():
     for c in CODECS:
         equal(decode(c, b"\xe0\x00", 5).code, 0)
         equal(encoded(c.disconnect, 0, props=b"")[:1], b"\xe0")
-        for code in range(256):
+        for code in codes(either):
             if code in FROM_CLIENT:
                 data = encoded(c.disconnect, code, props=b"")
                 assert data == b"\xe0\x00" and not code or data[2] == code, data
@@ -103,7 +110,7 @@ def test_auth():
     # covers 5:MQTT-3.15.2-1 5:MQTT-4.12.0-3
     each((0x00, 0x18, 0x19), lambda code: packet(0xF0, bytes((code,)), AUTH), same_code)
     for c in CODECS:
-        for code in range(256):
+        for code in codes((0x18, 0x19)):
             if code in (0x18, 0x19):
                 equal(encoded(c.auth, code, AUTH[1:]), packet(0xF0, bytes((code,)), AUTH))
             elif code:

@@ -7,9 +7,6 @@ import sys
 
 from coldframe.mqtt import Client, Tcp
 
-# What an order may take longer than: the others go on meanwhile.
-_tasks = {}
-
 
 def unpacked(x):
     if isinstance(x, str) and x.startswith("hex:"):
@@ -38,15 +35,11 @@ async def order(client, n, call, args, kw):
     try:
         if call == "get":
             value = [getattr(client, name) for name in args]
-        elif call == "many":  # publish so many messages, all at once
+        elif call == "flood":  # publish so many messages, as many at a time as the window has room for
             topic, count, qos = args
-            waiting = [asyncio.create_task(client.publish(topic, str(i), qos)) for i in range(count)]
-            value = 0
-            for task in waiting:
-                await task
-                value += 1
-        elif call == "cancel":
-            _tasks[args[0]].cancel()
+            for _ in range(count):
+                await client.publish(topic, b"", qos, wait=False)
+            await client.drain()
             value = None
         else:
             value = getattr(client, call)(*args, **kw)
@@ -56,7 +49,6 @@ async def order(client, n, call, args, kw):
     except Exception as er:
         code = getattr(er, "code", None)
         say("error", n=n, kind=type(er).__name__, text=str(er), code=code if isinstance(code, int) else None)
-    _tasks.pop(n, None)
 
 
 async def main(ports, id, answers=None, **options):
@@ -96,7 +88,7 @@ async def main(ports, id, answers=None, **options):
         if not line:
             break
         job = json.loads(line)
-        _tasks[job["n"]] = asyncio.create_task(order(client, job["n"], job["call"], job["args"], job["kw"]))
+        asyncio.create_task(order(client, job["n"], job["call"], job["args"], job["kw"]))
 
 
 asyncio.run(main(**json.loads(sys.argv[1])))

@@ -1,1 +1,0 @@
-"""Helpers of bench/client.py."""
