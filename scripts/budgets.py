@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,10 +22,29 @@ KINDS: dict[str, tuple[str, str] | None] = {
     "static_ram": ("size", "static_ram"),
     "frozen": ("size", "frozen"),
     "heap": None,
+    "mqtt_received": None,
+    "mqtt_published": None,
+    "mqtt_received_alone": None,
+    "mqtt_published_alone": None,
+    "mqtt_kept": None,
+    "mqtt_publish_heap": None,
+    "mqtt_receive_heap": None,
 }
+UNITS = dict.fromkeys(
+    ("mqtt_received", "mqtt_published", "mqtt_received_alone", "mqtt_published_alone"), "µs"
+)
 AT_LEAST = {"heap"}  # lower limits; all others are upper limits
-# Names under which the device tests write the free heap after boot to measurements.json.
-HEAP_NAMES = ("heap_free_after_boot_bytes", "heap_free_after_import_bytes", "heap_free_bytes")
+# Names under which the tests write these figures to measurements.json; the first one that is there counts.
+NAMES = {
+    "heap": ("heap_free_after_boot_bytes", "heap_free_after_import_bytes", "heap_free_bytes"),
+    "mqtt_received": ("mqtt_received_us",),
+    "mqtt_published": ("mqtt_published_us",),
+    "mqtt_received_alone": ("mqtt_received_alone_us",),
+    "mqtt_published_alone": ("mqtt_published_alone_us",),
+    "mqtt_kept": ("mqtt_kept_bytes",),
+    "mqtt_publish_heap": ("mqtt_publish_1_heap_bytes",),
+    "mqtt_receive_heap": ("mqtt_receive_1_heap_bytes",),
+}
 
 
 @dataclass(frozen=True)
@@ -82,24 +102,24 @@ def load(path: Path, known: Sequence[str]) -> dict[str, dict[str, int]]:
                 )
             if not isinstance(limit, int) or isinstance(limit, bool) or limit <= 0:
                 raise UserError(
-                    f"got {limit!r}", where=f"{path}: {name}.{kind}", expected="bytes, more than 0"
+                    f"got {limit!r}", where=f"{path}: {name}.{kind}", expected="a number, more than 0"
                 )
     return data
 
 
-def compare(limits: dict[str, int], image: dict[str, Any], heap: int | None) -> list[Row]:
+def compare(limits: dict[str, int], image: dict[str, Any], found: dict[str, int]) -> list[Row]:
     """The figures of one image beside its limits.
 
     Args:
         limits: the board's table in budgets.toml.
         image: the image's .json.
-        heap: free bytes after boot, when it has been measured.
+        found: kind → figure, of those that have to be measured.
     """
     rows = []
     for kind, limit in limits.items():
         place = KINDS[kind]
         if place is None:
-            measured = heap
+            measured = found.get(kind)
         else:
             measured = (image.get(place[0]) or {}).get(place[1])
             if measured is None and kind == "flash":  # no flash: the size of the program itself
@@ -108,46 +128,47 @@ def compare(limits: dict[str, int], image: dict[str, Any], heap: int | None) -> 
     return rows
 
 
-def measurements(path: Path, given: Sequence[str]) -> dict[str, int]:
-    """Free heap after boot per board, from the device tests' file and from --heap.
+def measurements(path: Path, given: Sequence[str]) -> dict[str, dict[str, int]]:
+    """What was measured: board → kind → figure, from the tests' file and from --heap.
 
     Args:
-        path: measurements.json; need not exist.
-        given: "BOARD=BYTES" each; these win.
+        path: measurements.json; need not exist. Fractions are rounded up.
+        given: free heap after boot, "BOARD=BYTES" each; these win.
 
     Raises:
         UserError: the file is damaged, or an item is not of that form.
     """
-    found: dict[str, int] = {}
+    found: dict[str, dict[str, int]] = {}
     if path.exists():
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
-            for name, values in data.items():
-                for key in HEAP_NAMES:
-                    if key in values:
-                        found[name] = int(values[key])
-                        break
+            for board, values in data.items():
+                found[board] = {
+                    kind: math.ceil(next(values[name] for name in names if name in values))
+                    for kind, names in NAMES.items()
+                    if any(name in values for name in names)
+                }
         except (ValueError, TypeError, AttributeError) as error:
             raise UserError(
                 f"cannot be read: {error}", where=path, expected='{"BOARD": {"name": number}}'
             ) from None
     for item in given:
-        name, _, value = item.partition("=")
-        if not name or not value.isdigit():
+        board, _, value = item.partition("=")
+        if not board or not value.isdigit():
             raise UserError(f"got {item!r}", where="--heap", expected="BOARD=BYTES")
-        found[name] = int(value)
+        found.setdefault(board, {})["heap"] = int(value)
     return found
 
 
 def table(rows: Sequence[Row]) -> str:
     """The comparison as text."""
-    lines = [f"{'board':<20} {'what':<12} {'limit':>12} {'now':>12} {'left':>12}"]
+    lines = [f"{'board':<20} {'what':<20} {'limit':>12} {'now':>12} {'left':>12}"]
     for row in rows:
         now = "-" if row.measured is None else f"{row.measured:,}"
         left = "-" if row.measured is None else f"{row.left:+,}"
         sign = "≥" if row.kind in AT_LEAST else "≤"
         limit = f"{sign} {row.limit:,}"
-        lines.append(f"{row.board:<20} {row.kind:<12} {limit:>12} {now:>12} {left:>12}  {row.verdict}")
+        lines.append(f"{row.board:<20} {row.kind:<20} {limit:>12} {now:>12} {left:>12}  {row.verdict}")
     return "\n".join(lines)
 
 
@@ -166,7 +187,7 @@ def run(argv: Sequence[str]) -> int:
     parser.add_argument("--all", action="store_true", help="a figure that was not measured is a failure too")
     args = parser.parse_args(argv)
     limits = load(args.budgets, boards.names())
-    heaps = measurements(args.measurements or args.dist / "measurements.json", args.heap)
+    found = measurements(args.measurements or args.dist / "measurements.json", args.heap)
     images = {image["board"]: image for image in map(report.load, sorted(args.dist.glob("coldframe-*.json")))}
     wanted = args.boards or [name for name in images if name in limits]
     rows: list[Row] = []
@@ -175,17 +196,18 @@ def run(argv: Sequence[str]) -> int:
             raise UserError(f"no image of {name} in {args.dist}", hint=f"build it: scripts/build.py {name}")
         if name not in limits:
             raise UserError(f"no limits for {name}", where=args.budgets, expected=f"a table [{name}]")
-        rows += compare(limits[name], images[name], heaps.get(name))
+        rows += compare(limits[name], images[name], found.get(name, {}))
     if not rows:
         raise UserError(f"no image with limits in {args.dist}", hint="build one: scripts/build.py UNIX")
     print(table(rows))
     bad = [row for row in rows if row.verdict == "EXCEEDED" or (args.all and row.measured is None)]
     for row in bad:
         if row.measured is None:
-            ui.say(f"error: {row.board}: {row.kind} was not measured; run the device tests or give --heap")
+            ui.say(f"error: {row.board}: {row.kind} was not measured; run tests/device and tests/emulator")
         else:
             what = "too little" if row.kind in AT_LEAST else "too much"
-            figure = f"{row.kind} is {row.measured:,}, {-row.left:,} bytes {what} (limit {row.limit:,})"
+            unit = UNITS.get(row.kind, "bytes")
+            figure = f"{row.kind} is {row.measured:,}, {-row.left:,} {unit} {what} (limit {row.limit:,})"
             ui.say(f"error: {row.board}: {figure}")
     return 1 if bad else 0
 

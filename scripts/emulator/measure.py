@@ -20,7 +20,7 @@ from emulator.console import EmulatorError
 from emulator.machine import DEADLINE, Emulator
 
 MHZ = 125
-_MARK = 0x4007_8000  # in the peripherals' range, and unused on the RP2040
+MARK = 0x4007_8000  # in the peripherals' range, and unused on the RP2040
 _BLOCK = 16  # bytes of a block of MicroPython's heap on a 32-bit chip
 
 
@@ -46,16 +46,38 @@ class Heap:
     largest: int  # largest free block
 
 
-class _Marker(BasePeripheral):
-    """Notes the counters when the guest writes to its address."""
+@dataclass(frozen=True)
+class Mark:
+    """A moment of the guest: the counters when it wrote `value` to MARK."""
+
+    cycles: int
+    nanos: float
+    value: int
+
+
+class Marker(BasePeripheral):
+    """Notes the counters whenever the guest writes to MARK, as `machine.mem32[MARK] = 1` does.
+
+    Use as a context manager: it takes the address only so long.
+
+    Args:
+        board: a started board.
+    """
 
     def __init__(self, board: Emulator) -> None:
         super().__init__(board.mcu, "MARKER")
         self._board = board
-        self.marks: list[tuple[int, float]] = []
+        self.marks: list[Mark] = []
+
+    def __enter__(self) -> Marker:
+        self._board.mcu.peripherals[MARK >> 12] = self
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        del self._board.mcu.peripherals[MARK >> 12]
 
     def write_uint32(self, offset: int, value: int) -> None:
-        self.marks.append((self._board.cycles, self._board.engine.nanos))
+        self.marks.append(Mark(self._board.cycles, self._board.engine.nanos, value))
 
 
 _LOOP = """
@@ -113,21 +135,16 @@ async def measure(
 async def _rounds(
     board: Emulator, code: str, setup: str, runs: int, rounds: int, deadline: float
 ) -> tuple[float, float, float]:
-    key = _MARK >> 12
-    marker = _Marker(board)
-    board.mcu.peripherals[key] = marker
-    try:
+    with Marker(board) as marker:
         body = textwrap.indent(textwrap.dedent(code).strip(), " " * 12)
-        loop = _LOOP.format(mark=_MARK, body=body, rounds=rounds, runs=runs)
+        loop = _LOOP.format(mark=MARK, body=body, rounds=rounds, runs=runs)
         output = await board.exec(textwrap.dedent(setup) + "\n" + loop, deadline)
-    finally:
-        del board.mcu.peripherals[key]
     heaps = [int(line) for line in output.split()[-rounds:]]
     if len(marker.marks) != 2 * rounds or len(heaps) != rounds:
         raise EmulatorError(f"the measured code left its loop: {output[-200:]!r}")
     starts, ends = marker.marks[::2], marker.marks[1::2]
-    cycles = min(end[0] - start[0] for start, end in zip(starts, ends, strict=True))
-    nanos = min(end[1] - start[1] for start, end in zip(starts, ends, strict=True))
+    cycles = min(end.cycles - start.cycles for start, end in zip(starts, ends, strict=True))
+    nanos = min(end.nanos - start.nanos for start, end in zip(starts, ends, strict=True))
     return cycles, nanos, min(heaps)
 
 

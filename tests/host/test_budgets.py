@@ -82,12 +82,23 @@ def test_a_figure_that_was_not_measured_is_said_and_with_all_is_a_failure(dist: 
     assert run(dist, limits, "--all").returncode == 1
 
 
+def test_exact_figures_of_the_mqtt_client_are_upper_limits(dist: Path) -> None:
+    (dist / "measurements.json").write_text(
+        '{"RPI_PICO": {"mqtt_received_us": 119.2, "mqtt_kept_bytes": 3001}}'
+    )
+    assert run(dist, "[RPI_PICO]\nmqtt_received = 120\n").returncode == 0
+    done = run(dist, "[RPI_PICO]\nmqtt_received = 119\nmqtt_kept = 3_000\n")
+    assert done.returncode == 1
+    assert "mqtt_received is 120, 1 µs too much (limit 119)" in done.stderr
+    assert "mqtt_kept is 3,001, 1 bytes too much (limit 3,000)" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("limits", "message"),
     [
         ("[RPI_PICO]\nflsh = 1\n", "unknown key 'flsh'; expected 'flash' (the nearest known key)"),
         ("[RPI_PICOO]\nflash = 1\n", "unknown board 'RPI_PICOO'; expected 'RPI_PICO'"),
-        ("[RPI_PICO]\nflash = 0\n", "RPI_PICO.flash: got 0; expected bytes, more than 0"),
+        ("[RPI_PICO]\nflash = 0\n", "RPI_PICO.flash: got 0; expected a number, more than 0"),
         ("[RPI_PICO\n", "not valid TOML"),
         ("[UNIX]\nflash = 1\n", "no image with limits"),
     ],

@@ -155,7 +155,7 @@ class Traffic:
         self.late = dict.fromkeys(self.qos, 0)
         self._witness.forget()
         self.allow(part)
-        self.node.tell("go", self.round)
+        self.node.ask("go", self.round, answer="GOING")
         self._feeder = threading.Thread(target=self._feed, args=(self.round,), daemon=True)
         self._feeder.start()
 

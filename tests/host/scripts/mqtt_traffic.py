@@ -1,7 +1,7 @@
 # A node that sends and receives numbered messages, for tests/host/traffic.py; run by a unix image. Its settings
 # are the first line of stdin, as JSON. Under ID/out1 it publishes ROUND.0 to ROUND.(n-1) with QoS 1, under ID/in2 it
 # counts those that it gets with QoS 2, and so on. Orders, the lines after it:
-#   ["go", round]  begin to publish, and to count, anew
+#   ["go", round]  begin to publish, and to count, anew; answers GOING
 #   ["limit", n]   publish no more than n of each flow for now
 #   ["seen"]       print SEEN and, for each QoS, how often each number has come, as hex
 #   ["state"]      print STATE and a line of JSON: how much went and came, the heap after a collection
@@ -129,6 +129,7 @@ async def main(port, id, n, qos, tasks, pause, **options):
                 i.begin(order[1])
             for out in outs:
                 asyncio.create_task(out.run(order[1]))
+            print("GOING")
         elif order[0] == "limit":
             for out in outs:
                 out.allow(order[1])
