@@ -1,10 +1,14 @@
 # A PUBLISH that is too large, for the limit or because its topic, identifier and properties leave no room in the
 # buffer, is read past and delivered once, so that it can be acknowledged. Both codecs are tested.
 import io
+import sys
 
 import minitest
 from bothcodecs import CODECS, string
 from minitest import equal, raises
+
+if sys.platform == "rp2":
+    CODECS = CODECS[:1]  # the Python codec is the same everywhere, and the emulator takes minutes for it
 
 PROPS = b"\x23\0\1\x02\0\0\0\x3c\x26\0\1k\0\1v"  # a topic alias, message expiry, a user property
 AFTER = b"\xd0\x00\x30\x04\x00\x01tX"  # PINGRESP, and a PUBLISH that fits

@@ -2,10 +2,14 @@
 # codecs are tested. What the standard's statements say is in test_conformance_codec5*.py.
 import gc
 import io
+import sys
 
 import minitest
 from bothcodecs import CODECS, decode, encoded, string
 from minitest import equal, raises
+
+if sys.platform == "rp2":
+    CODECS = CODECS[:1]  # the Python codec is the same everywhere, and the emulator takes minutes for it
 
 WILL, CONNECT, CONNACK, PUBLISH, SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK = 0, 1, 2, 3, 8, 9, 10, 11
 DISCONNECT, AUTH = 14, 15
