@@ -1,68 +1,39 @@
 // SPDX-License-Identifier: MIT
 //
-// The MicroPython module `ringlog`: Ring, Reader and Logger over ringlog.h.
-//
-// Writing a text that is ready allocates nothing and may be done from an
-// interrupt. The console is a reader like any other, kept in the Ring and run
-// after each write, so lines written in an interrupt appear with the next one.
+// The MicroPython module `ringlog`: Ring and Reader over ringlog.h. How records are put
+// together and printed is in mod_write.c, Logger and Capture are in mod_logger.c.
 
 #include <string.h>
 
-#include "py/gc.h"
 #include "py/mphal.h"
-#include "py/objarray.h"
 #include "py/objstr.h"
 #include "py/runtime.h"
 #include "py/unicode.h"
 
-#include "ringlog.h"
+#include "mod_ringlog.h"
 
-#ifndef MICROPY_BEGIN_ATOMIC_SECTION
-#define MICROPY_BEGIN_ATOMIC_SECTION() (0)
-#define MICROPY_END_ATOMIC_SECTION(state) (void)(state)
-#endif
-
-enum { DEBUG = 10, INFO = 20, WARNING = 30, ERROR = 40, CRITICAL = 50, OFF = 255 };
-
-typedef struct _ring_obj_t {
-    mp_obj_base_t base;
-    ringlog_t core;
-    mp_obj_array_t *buf; // the object that core.block points into
-    void *buf_items; // ... its storage and length when it was given to us
-    size_t buf_len;
-    ringlog_reader_t console;
-    uint32_t recovered;
-    uint8_t console_level; // records from this level on go to the console
-    uint8_t level; // of loggers that have none of their own
-    bool console_busy;
-} ring_obj_t;
+#define ALL (UINT32_MAX)
 
 typedef struct _reader_obj_t {
     mp_obj_base_t base;
     ring_obj_t *ring;
-    const uint32_t *block; // where the cursor points into
+    const volatile uint32_t *block; // where the cursor points into
     ringlog_reader_t cursor;
     ringlog_record_t record;
     uint32_t lost;
     bool valid; // record holds one
 } reader_obj_t;
 
-typedef struct _logger_obj_t {
-    mp_obj_base_t base;
-    ring_obj_t *ring;
-    mp_obj_t name;
-    uint8_t level; // 0: the ring's
-} logger_obj_t;
+static const mp_obj_type_t ring_type, reader_type;
 
-static const mp_obj_type_t ring_type, reader_type, logger_type;
-
-static void check_buffer(const ring_obj_t *self) {
-    if (self->buf->items != self->buf_items || self->buf->len != self->buf_len) {
-        mp_raise_ValueError(MP_ERROR_TEXT("ring's buffer was resized"));
-    }
+bool ringlog_next_record(ring_obj_t *ring, ringlog_reader_t *cursor, ringlog_record_t *record, uint32_t *lost) {
+    mp_uint_t state = MICROPY_BEGIN_ATOMIC_SECTION();
+    bool found = ringlog_next(&ring->core, cursor, record, lost);
+    MICROPY_END_ATOMIC_SECTION(state);
+    return found;
 }
 
-static uint8_t get_level(mp_obj_t obj) {
+uint8_t ringlog_get_level(mp_obj_t obj) {
     mp_int_t level = mp_obj_get_int(obj);
     if (level < 0 || level > 255) {
         mp_raise_ValueError(MP_ERROR_TEXT("level: expected 0 to 255"));
@@ -70,93 +41,22 @@ static uint8_t get_level(mp_obj_t obj) {
     return level;
 }
 
-static const char *level_name(uint8_t level) {
-    return level >= CRITICAL ? "CRITICAL" : level >= ERROR ? "ERROR" : level >= WARNING ? "WARNING" :
-           level >= INFO ? "INFO" : "DEBUG";
-}
-
-// --------------------------------------------------------------- console
-
-static bool next_record(ring_obj_t *ring, ringlog_reader_t *cursor, ringlog_record_t *record, uint32_t *lost) {
-    mp_uint_t state = MICROPY_BEGIN_ATOMIC_SECTION();
-    bool found = ringlog_next(&ring->core, cursor, record, lost);
-    MICROPY_END_ATOMIC_SECTION(state);
-    return found;
-}
-
-// Print one record, straight out of the ring: nothing is allocated. The console
-// can be Python code, which may log and so overwrite what is being printed.
-static void print_record(const ringlog_t *r, const ringlog_record_t *record) {
-    const mp_print_t *print = MP_PYTHON_PRINTER;
-    char head[RINGLOG_MAX_NAME + 40];
-    uint8_t name[RINGLOG_MAX_NAME];
-    vstr_t vstr;
-    ringlog_copy_name(r, record, name);
-    vstr_init_fixed_buf(&vstr, sizeof(head), head);
-    vstr_printf(&vstr, "%6u.%03u %-8s %.*s: ", (unsigned)(record->time / 1000), (unsigned)(record->time % 1000),
-        level_name(record->level), (int)record->name_len, (const char *)name);
-    print->print_strn(print->data, head, vstr.len);
-
-    uint32_t left = record->text_len, at = record->offset + RINGLOG_RECORD + record->name_len;
-    at = at >= r->size ? at - r->size : at;
-    while (left > 0) { // twice if the text wraps
-        if (!ringlog_has(r, record) || at >= r->size) { // or the ring has moved to a smaller block
-            mp_print_str(print, "... (overwritten)");
-            break;
-        }
-        uint32_t n = MIN(left, r->size - at);
-        print->print_strn(print->data, (const char *)r->data + at, n);
-        left -= n;
-        at = 0;
-    }
-    mp_print_str(print, "\n");
-}
-
-static void run_console(ring_obj_t *self) {
-    // Not in an interrupt (the heap is locked there), and not from inside itself
-    // (a console can be Python code, which may log).
-    if (self->console_level == OFF || self->console_busy || gc_is_locked()) {
-        return;
-    }
-    // What is written meanwhile comes next time, or a console that logs would never end.
-    uint32_t end = self->core.next_seq;
-    nlr_buf_t nlr;
-    self->console_busy = true;
-    if (nlr_push(&nlr) == 0) {
-        ringlog_record_t record;
-        uint32_t lost;
-        while ((int32_t)(end - self->console.seq) > 0 && next_record(self, &self->console, &record, &lost)) {
-            if (lost > 0) {
-                mp_printf(MP_PYTHON_PRINTER, "... %u log records lost\n", (unsigned)lost);
-            }
-            if (record.level >= self->console_level) {
-                print_record(&self->core, &record);
-            }
-        }
-        nlr_pop();
-        self->console_busy = false;
-    } else {
-        self->console_busy = false;
-        nlr_jump(nlr.ret_val);
-    }
-}
-
 // ------------------------------------------------------------------ Ring
 
-// Begin to use a block: an int (its size) or a bytearray or memoryview.
-static void use_block(ring_obj_t *self, mp_obj_t buf) {
-    if (mp_obj_is_int(buf)) {
-        mp_int_t size = mp_obj_get_int(buf);
+// A block for a ring: an int (its size), a bytearray or a memoryview. Returns its size in bytes.
+static size_t get_block(mp_obj_t *buf, void **block) {
+    if (mp_obj_is_int(*buf)) {
+        mp_int_t size = mp_obj_get_int(*buf);
         if (size < (mp_int_t)RINGLOG_MIN_BLOCK || size > (mp_int_t)RINGLOG_MAX_BLOCK) {
             mp_raise_ValueError(MP_ERROR_TEXT("size: expected 128 to 16777216 bytes"));
         }
-        buf = mp_obj_new_bytearray_by_ref(size, m_new0(byte, size));
+        *buf = mp_obj_new_bytearray_by_ref(size, m_new0(byte, size));
     }
-    if (!mp_obj_is_type(buf, &mp_type_bytearray) && !mp_obj_is_type(buf, &mp_type_memoryview)) {
+    if (!mp_obj_is_type(*buf, &mp_type_bytearray) && !mp_obj_is_type(*buf, &mp_type_memoryview)) {
         mp_raise_TypeError(MP_ERROR_TEXT("buf: expected a size, a bytearray or a memoryview"));
     }
     mp_buffer_info_t info;
-    mp_get_buffer_raise(buf, &info, MP_BUFFER_RW);
+    mp_get_buffer_raise(*buf, &info, MP_BUFFER_RW);
     size_t size = info.len & ~(size_t)3;
     if (size < RINGLOG_MIN_BLOCK || size > RINGLOG_MAX_BLOCK) {
         mp_raise_ValueError(MP_ERROR_TEXT("buf: expected 128 to 16777216 bytes"));
@@ -164,95 +64,100 @@ static void use_block(ring_obj_t *self, mp_obj_t buf) {
     if ((uintptr_t)info.buf % 4 != 0) {
         mp_raise_ValueError(MP_ERROR_TEXT("buf: expected a multiple of four as its address"));
     }
+    *block = info.buf;
+    return size;
+}
+
+static void use_block(ring_obj_t *self, mp_obj_t buf) {
+    void *block;
+    size_t size = get_block(&buf, &block);
     self->buf = MP_OBJ_TO_PTR(buf);
     self->buf_items = self->buf->items;
     self->buf_len = self->buf->len;
-    self->recovered = ringlog_init(&self->core, info.buf, size);
+    self->recovered = ringlog_init(&self->core, block, size);
+    self->first = self->core.next_seq;
     ringlog_rewind(&self->core, &self->console, 0);
 }
 
 static mp_obj_t ring_make_new(const mp_obj_type_t *type, size_t n_args, size_t n_kw, const mp_obj_t *args) {
     mp_arg_check_num(n_args, n_kw, 1, 1, false);
     ring_obj_t *self = mp_obj_malloc(ring_obj_t, type);
-    self->console_level = OFF;
-    self->console_busy = false;
-    self->level = INFO;
+    memset((uint8_t *)self + sizeof(self->base), 0, sizeof(*self) - sizeof(self->base));
+    self->console_level = LOG_OFF;
+    self->level = LOG_INFO;
     use_block(self, args[0]);
     return MP_OBJ_FROM_PTR(self);
+}
+
+// Write all records of another ring into this one. Returns how many there were.
+static uint32_t copy_records(ringlog_t *from, ringlog_t *to) {
+    uint8_t name[RINGLOG_MAX_NAME];
+    uint8_t *text = m_new(uint8_t, RINGLOG_MAX_TEXT(from->words));
+    ringlog_reader_t reader;
+    ringlog_record_t record;
+    uint32_t lost, n = 0;
+    ringlog_rewind(from, &reader, ALL);
+    while (ringlog_next(from, &reader, &record, &lost)) {
+        ringlog_copy_name(from, &record, name);
+        ringlog_copy_text(from, &record, 0, text, record.text_len);
+        mp_uint_t state = MICROPY_BEGIN_ATOMIC_SECTION();
+        ringlog_write(to, record.time, record.level, name, record.name_len, text, record.text_len);
+        MICROPY_END_ATOMIC_SECTION(state);
+        ++n;
+    }
+    m_del(uint8_t, text, RINGLOG_MAX_TEXT(from->words));
+    return n;
 }
 
 // attach(buf): go on in another block, after the records that are found there.
 // What this ring holds is carried over.
 static mp_obj_t ring_attach(mp_obj_t self_in, mp_obj_t buf) {
     ring_obj_t *self = MP_OBJ_TO_PTR(self_in);
-    check_buffer(self);
+    ringlog_check_buffer(self);
     ring_obj_t old = *self;
-    uint8_t name[RINGLOG_MAX_NAME];
-    uint8_t *text = m_new(uint8_t, RINGLOG_MAX_TEXT(old.core.size));
     use_block(self, buf);
-    if (self->core.block == old.core.block) {
-        return mp_const_none; // the same block: its records have just been found in it
-    }
-    ringlog_reader_t reader;
-    ringlog_record_t record;
-    uint32_t lost;
-    ringlog_rewind(&old.core, &reader, RINGLOG_MAX_BLOCK);
-    while (ringlog_next(&old.core, &reader, &record, &lost)) {
-        ringlog_copy_name(&old.core, &record, name);
-        ringlog_copy_text(&old.core, &record, text);
-        ringlog_write(&self->core, record.time, record.level, name, record.name_len, text, record.text_len);
+    if (self->core.block != old.core.block) { // else its records have just been found in it
+        copy_records(&old.core, &self->core);
     }
     ringlog_rewind(&self->core, &self->console, 0); // the console has seen them
-    m_del(uint8_t, text, RINGLOG_MAX_TEXT(old.core.size));
     return mp_const_none;
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(ring_attach_obj, ring_attach);
 
-static void write_bytes(ring_obj_t *self, uint8_t level, mp_obj_t name, const char *text, size_t text_len) {
-    mp_buffer_info_t n;
-    mp_get_buffer_raise(name, &n, MP_BUFFER_READ);
-    check_buffer(self);
-    uint32_t now = mp_hal_ticks_ms();
-    mp_uint_t state = MICROPY_BEGIN_ATOMIC_SECTION();
-    ringlog_write(&self->core, now, level, (const uint8_t *)(n.len ? n.buf : ""), MIN(n.len, 0xffff),
-        (const uint8_t *)text, MIN(text_len, 0x10000));
-    MICROPY_END_ATOMIC_SECTION(state);
-    run_console(self);
+// mirror(buf): from now on each record goes into that block too; those that are found there
+// are written into this ring first. For a block that is too small to be the ring itself.
+static mp_obj_t ring_mirror(mp_obj_t self_in, mp_obj_t buf) {
+    ring_obj_t *self = MP_OBJ_TO_PTR(self_in);
+    ringlog_check_buffer(self);
+    void *block;
+    size_t size = get_block(&buf, &block);
+    ringlog_t *mirror = m_new(ringlog_t, 1);
+    ringlog_init(mirror, block, size);
+    self->recovered += copy_records(mirror, &self->core);
+    self->first = self->core.next_seq;
+    ringlog_rewind(&self->core, &self->console, 0);
+    self->mirror_buf = buf;
+    self->mirror = mirror;
+    return mp_const_none;
 }
-
-// A record whose text is `msg`, or `msg % args` if there are any. Only that allocates.
-static void write_record(ring_obj_t *self, uint8_t level, mp_obj_t name, mp_obj_t msg, size_t n_args, const mp_obj_t *args) {
-    if (n_args > 0) {
-        msg = mp_binary_op(MP_BINARY_OP_MODULO, msg, mp_obj_new_tuple(n_args, args));
-    }
-    if (mp_obj_is_str_or_bytes(msg)) {
-        size_t len;
-        const char *text = mp_obj_str_get_data(msg, &len);
-        write_bytes(self, level, name, text, len);
-        return;
-    }
-    // Any other object, as str() shows it; an exception with its traceback.
-    vstr_t vstr;
-    mp_print_t print;
-    vstr_init_print(&vstr, 64, &print);
-    if (mp_obj_is_exception_instance(msg)) {
-        mp_obj_print_exception(&print, msg);
-        if (vstr.len > 0 && vstr.buf[vstr.len - 1] == '\n') {
-            --vstr.len;
-        }
-    } else {
-        mp_obj_print_helper(&print, msg, PRINT_STR);
-    }
-    write_bytes(self, level, name, vstr.buf, vstr.len);
-    vstr_clear(&vstr);
-}
+static MP_DEFINE_CONST_FUN_OBJ_2(ring_mirror_obj, ring_mirror);
 
 // write(level, name, text, *args)
 static mp_obj_t ring_write(size_t n_args, const mp_obj_t *args) {
-    write_record(MP_OBJ_TO_PTR(args[0]), get_level(args[1]), args[2], args[3], n_args - 4, args + 4);
+    ringlog_write_record(MP_OBJ_TO_PTR(args[0]), ringlog_get_level(args[1]), args[2], args[3], n_args - 4, args + 4);
     return mp_const_none;
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR(ring_write_obj, 4, ring_write);
+
+static reader_obj_t *new_reader(ring_obj_t *ring) {
+    ringlog_check_buffer(ring);
+    reader_obj_t *reader = mp_obj_malloc(reader_obj_t, &reader_type);
+    reader->ring = ring;
+    reader->block = ring->core.block;
+    reader->lost = 0;
+    reader->valid = false;
+    return reader;
+}
 
 // reader(last=all): a reader that begins at the oldest record, or at the newest `last`.
 static mp_obj_t ring_reader(size_t n_args, const mp_obj_t *args) {
@@ -261,12 +166,7 @@ static mp_obj_t ring_reader(size_t n_args, const mp_obj_t *args) {
     if (last < 0) {
         mp_raise_ValueError(MP_ERROR_TEXT("last: expected 0 or more"));
     }
-    check_buffer(self);
-    reader_obj_t *reader = mp_obj_malloc(reader_obj_t, &reader_type);
-    reader->ring = self;
-    reader->block = self->core.block;
-    reader->lost = 0;
-    reader->valid = false;
+    reader_obj_t *reader = new_reader(self);
     mp_uint_t state = MICROPY_BEGIN_ATOMIC_SECTION();
     ringlog_rewind(&self->core, &reader->cursor, MIN(last, (mp_int_t)RINGLOG_MAX_BLOCK));
     MICROPY_END_ATOMIC_SECTION(state);
@@ -274,9 +174,21 @@ static mp_obj_t ring_reader(size_t n_args, const mp_obj_t *args) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(ring_reader_obj, 1, 2, ring_reader);
 
+// since(seq): a reader that begins at the record of that number.
+static mp_obj_t ring_since(mp_obj_t self_in, mp_obj_t seq) {
+    ring_obj_t *self = MP_OBJ_TO_PTR(self_in);
+    uint32_t from = mp_obj_get_int_truncated(seq);
+    reader_obj_t *reader = new_reader(self);
+    mp_uint_t state = MICROPY_BEGIN_ATOMIC_SECTION();
+    ringlog_seek(&self->core, &reader->cursor, from);
+    MICROPY_END_ATOMIC_SECTION(state);
+    return MP_OBJ_FROM_PTR(reader);
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(ring_since_obj, ring_since);
+
 static mp_obj_t ring_clear(mp_obj_t self_in) {
     ring_obj_t *self = MP_OBJ_TO_PTR(self_in);
-    check_buffer(self);
+    ringlog_check_buffer(self);
     mp_uint_t state = MICROPY_BEGIN_ATOMIC_SECTION();
     ringlog_clear(&self->core);
     MICROPY_END_ATOMIC_SECTION(state);
@@ -286,13 +198,7 @@ static MP_DEFINE_CONST_FUN_OBJ_1(ring_clear_obj, ring_clear);
 
 // logger(name, level=0)
 static mp_obj_t ring_logger(size_t n_args, const mp_obj_t *args) {
-    mp_buffer_info_t info;
-    mp_get_buffer_raise(args[1], &info, MP_BUFFER_READ);
-    logger_obj_t *logger = mp_obj_malloc(logger_obj_t, &logger_type);
-    logger->ring = MP_OBJ_TO_PTR(args[0]);
-    logger->name = args[1];
-    logger->level = n_args > 2 ? get_level(args[2]) : 0;
-    return MP_OBJ_FROM_PTR(logger);
+    return ringlog_new_logger(MP_OBJ_TO_PTR(args[0]), args[1], n_args > 2 ? ringlog_get_level(args[2]) : 0);
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(ring_logger_obj, 2, 3, ring_logger);
 
@@ -312,11 +218,17 @@ static void ring_attr(mp_obj_t self_in, qstr attr, mp_obj_t *dest) {
     ring_obj_t *self = MP_OBJ_TO_PTR(self_in);
     if (dest[0] != MP_OBJ_NULL) {
         if (dest[1] != MP_OBJ_NULL && attr == MP_QSTR_level) {
-            self->level = get_level(dest[1]);
+            self->level = ringlog_get_level(dest[1]);
             dest[0] = MP_OBJ_NULL;
         } else if (dest[1] != MP_OBJ_NULL && attr == MP_QSTR_console) {
-            self->console_level = dest[1] == mp_const_none ? OFF : get_level(dest[1]);
+            self->console_level = dest[1] == mp_const_none ? LOG_OFF : ringlog_get_level(dest[1]);
             ringlog_rewind(&self->core, &self->console, 0); // from now on
+            dest[0] = MP_OBJ_NULL;
+        } else if (dest[1] != MP_OBJ_NULL && attr == MP_QSTR_colour) {
+            self->colour = mp_obj_is_true(dest[1]);
+            dest[0] = MP_OBJ_NULL;
+        } else if (dest[1] != MP_OBJ_NULL && attr == MP_QSTR_captured) {
+            self->captured = mp_obj_is_true(dest[1]);
             dest[0] = MP_OBJ_NULL;
         }
         return;
@@ -326,13 +238,25 @@ static void ring_attr(mp_obj_t self_in, qstr attr, mp_obj_t *dest) {
             dest[0] = MP_OBJ_NEW_SMALL_INT(self->level);
             break;
         case MP_QSTR_console:
-            dest[0] = self->console_level == OFF ? mp_const_none : MP_OBJ_NEW_SMALL_INT(self->console_level);
+            dest[0] = self->console_level == LOG_OFF ? mp_const_none : MP_OBJ_NEW_SMALL_INT(self->console_level);
             break;
         case MP_QSTR_dropped:
             dest[0] = mp_obj_new_int_from_uint(self->core.dropped);
             break;
         case MP_QSTR_recovered:
             dest[0] = mp_obj_new_int_from_uint(self->recovered);
+            break;
+        case MP_QSTR_seq:
+            dest[0] = mp_obj_new_int_from_uint(self->core.next_seq);
+            break;
+        case MP_QSTR_first:
+            dest[0] = mp_obj_new_int_from_uint(self->first);
+            break;
+        case MP_QSTR_colour:
+            dest[0] = mp_obj_new_bool(self->colour);
+            break;
+        case MP_QSTR_captured:
+            dest[0] = mp_obj_new_bool(self->captured);
             break;
         default:
             dest[1] = MP_OBJ_SENTINEL; // look in locals_dict
@@ -343,6 +267,8 @@ static void ring_attr(mp_obj_t self_in, qstr attr, mp_obj_t *dest) {
 static const mp_rom_map_elem_t ring_locals_dict_table[] = {
     { MP_ROM_QSTR(MP_QSTR_write), MP_ROM_PTR(&ring_write_obj) },
     { MP_ROM_QSTR(MP_QSTR_reader), MP_ROM_PTR(&ring_reader_obj) },
+    { MP_ROM_QSTR(MP_QSTR_since), MP_ROM_PTR(&ring_since_obj) },
+    { MP_ROM_QSTR(MP_QSTR_mirror), MP_ROM_PTR(&ring_mirror_obj) },
     { MP_ROM_QSTR(MP_QSTR_logger), MP_ROM_PTR(&ring_logger_obj) },
     { MP_ROM_QSTR(MP_QSTR_attach), MP_ROM_PTR(&ring_attach_obj) },
     { MP_ROM_QSTR(MP_QSTR_clear), MP_ROM_PTR(&ring_clear_obj) },
@@ -361,13 +287,13 @@ static MP_DEFINE_CONST_OBJ_TYPE(
 
 static mp_obj_t reader_next(mp_obj_t self_in) {
     reader_obj_t *self = MP_OBJ_TO_PTR(self_in);
-    check_buffer(self->ring);
+    ringlog_check_buffer(self->ring);
     if (self->block != self->ring->core.block) {
         // The ring has been attached to another block: begin at its oldest record.
         self->block = self->ring->core.block;
-        ringlog_rewind(&self->ring->core, &self->cursor, RINGLOG_MAX_BLOCK);
+        ringlog_rewind(&self->ring->core, &self->cursor, ALL);
     }
-    self->valid = next_record(self->ring, &self->cursor, &self->record, &self->lost);
+    self->valid = ringlog_next_record(self->ring, &self->cursor, &self->record, &self->lost);
     return mp_obj_new_bool(self->valid);
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(reader_next_obj, reader_next);
@@ -377,7 +303,7 @@ static mp_obj_t reader_str(reader_obj_t *self, bool is_name) {
     if (!self->valid || self->block != self->ring->core.block) {
         return mp_const_none;
     }
-    check_buffer(self->ring);
+    ringlog_check_buffer(self->ring);
     uint8_t name[RINGLOG_MAX_NAME];
     vstr_t vstr;
     size_t len;
@@ -391,7 +317,7 @@ static mp_obj_t reader_str(reader_obj_t *self, bool is_name) {
     }
     mp_uint_t state = MICROPY_BEGIN_ATOMIC_SECTION();
     bool there = is_name ? ringlog_copy_name(&self->ring->core, &self->record, (uint8_t *)out)
-        : ringlog_copy_text(&self->ring->core, &self->record, (uint8_t *)out);
+        : ringlog_copy_text(&self->ring->core, &self->record, 0, (uint8_t *)out, len);
     MICROPY_END_ATOMIC_SECTION(state);
     if (!there) {
         return mp_const_none;
@@ -420,6 +346,9 @@ static void reader_attr(mp_obj_t self_in, qstr attr, mp_obj_t *dest) {
         case MP_QSTR_level:
             dest[0] = MP_OBJ_NEW_SMALL_INT(self->valid ? self->record.level : 0);
             break;
+        case MP_QSTR_seq: // of the record, or of the next one while there is none
+            dest[0] = mp_obj_new_int_from_uint(self->valid ? self->record.seq : self->cursor.seq);
+            break;
         case MP_QSTR_name:
             dest[0] = reader_str(self, true);
             break;
@@ -446,122 +375,53 @@ static MP_DEFINE_CONST_OBJ_TYPE(
     locals_dict, &reader_locals_dict
     );
 
-// ---------------------------------------------------------------- Logger
-
-static inline bool passes(const logger_obj_t *self, mp_int_t level) {
-    return level >= (self->level ? self->level : self->ring->level);
-}
-
-static mp_obj_t log_at(uint8_t level, size_t n_args, const mp_obj_t *args) {
-    logger_obj_t *self = MP_OBJ_TO_PTR(args[0]);
-    if (passes(self, level)) {
-        write_record(self->ring, level, self->name, args[1], n_args - 2, args + 2);
-    }
-    return mp_const_none;
-}
-
-#define LEVEL_METHOD(method, level) \
-    static mp_obj_t logger_##method(size_t n_args, const mp_obj_t *args) { \
-        return log_at(level, n_args, args); \
-    } \
-    static MP_DEFINE_CONST_FUN_OBJ_VAR(logger_##method##_obj, 2, logger_##method)
-
-LEVEL_METHOD(debug, DEBUG);
-LEVEL_METHOD(info, INFO);
-LEVEL_METHOD(warning, WARNING);
-LEVEL_METHOD(error, ERROR);
-LEVEL_METHOD(critical, CRITICAL);
-
-// log(level, msg, *args)
-static mp_obj_t logger_log(size_t n_args, const mp_obj_t *args) {
-    logger_obj_t *self = MP_OBJ_TO_PTR(args[0]);
-    uint8_t level = get_level(args[1]);
-    if (passes(self, level)) {
-        write_record(self->ring, level, self->name, args[2], n_args - 3, args + 3);
-    }
-    return mp_const_none;
-}
-static MP_DEFINE_CONST_FUN_OBJ_VAR(logger_log_obj, 3, logger_log);
-
-// exception(msg, *args, exc_info=exc) or exception(exc): at level ERROR with the
-// traceback. MicroPython does not know the exception being handled: it is named.
-static mp_obj_t logger_exception(size_t n_args, const mp_obj_t *args, mp_map_t *kw_args) {
-    logger_obj_t *self = MP_OBJ_TO_PTR(args[0]);
-    mp_map_elem_t *elem = mp_map_lookup(kw_args, MP_OBJ_NEW_QSTR(MP_QSTR_exc_info), MP_MAP_LOOKUP);
-    if (kw_args->used > (elem ? 1 : 0)) {
-        mp_raise_TypeError(MP_ERROR_TEXT("the only keyword is exc_info"));
-    }
-    if (!passes(self, ERROR)) {
-        return mp_const_none;
-    }
-    write_record(self->ring, ERROR, self->name, args[1], n_args - 2, args + 2);
-    if (elem != NULL && mp_obj_is_exception_instance(elem->value)) {
-        write_record(self->ring, ERROR, self->name, elem->value, 0, NULL);
-    }
-    return mp_const_none;
-}
-static MP_DEFINE_CONST_FUN_OBJ_KW(logger_exception_obj, 2, logger_exception);
-
-static mp_obj_t logger_is_enabled_for(mp_obj_t self_in, mp_obj_t level) {
-    return mp_obj_new_bool(passes(MP_OBJ_TO_PTR(self_in), get_level(level)));
-}
-static MP_DEFINE_CONST_FUN_OBJ_2(logger_is_enabled_for_obj, logger_is_enabled_for);
-
-static mp_obj_t logger_set_level(mp_obj_t self_in, mp_obj_t level) {
-    logger_obj_t *self = MP_OBJ_TO_PTR(self_in);
-    self->level = get_level(level);
-    return mp_const_none;
-}
-static MP_DEFINE_CONST_FUN_OBJ_2(logger_set_level_obj, logger_set_level);
-
-static void logger_attr(mp_obj_t self_in, qstr attr, mp_obj_t *dest) {
-    logger_obj_t *self = MP_OBJ_TO_PTR(self_in);
-    if (dest[0] != MP_OBJ_NULL) {
-        if (dest[1] != MP_OBJ_NULL && attr == MP_QSTR_level) {
-            self->level = get_level(dest[1]);
-            dest[0] = MP_OBJ_NULL;
-        }
-    } else if (attr == MP_QSTR_level) {
-        dest[0] = MP_OBJ_NEW_SMALL_INT(self->level);
-    } else if (attr == MP_QSTR_name) {
-        dest[0] = self->name;
-    } else {
-        dest[1] = MP_OBJ_SENTINEL; // look in locals_dict
-    }
-}
-
-static const mp_rom_map_elem_t logger_locals_dict_table[] = {
-    { MP_ROM_QSTR(MP_QSTR_debug), MP_ROM_PTR(&logger_debug_obj) },
-    { MP_ROM_QSTR(MP_QSTR_info), MP_ROM_PTR(&logger_info_obj) },
-    { MP_ROM_QSTR(MP_QSTR_warning), MP_ROM_PTR(&logger_warning_obj) },
-    { MP_ROM_QSTR(MP_QSTR_error), MP_ROM_PTR(&logger_error_obj) },
-    { MP_ROM_QSTR(MP_QSTR_critical), MP_ROM_PTR(&logger_critical_obj) },
-    { MP_ROM_QSTR(MP_QSTR_exception), MP_ROM_PTR(&logger_exception_obj) },
-    { MP_ROM_QSTR(MP_QSTR_log), MP_ROM_PTR(&logger_log_obj) },
-    { MP_ROM_QSTR(MP_QSTR_isEnabledFor), MP_ROM_PTR(&logger_is_enabled_for_obj) },
-    { MP_ROM_QSTR(MP_QSTR_setLevel), MP_ROM_PTR(&logger_set_level_obj) },
-};
-static MP_DEFINE_CONST_DICT(logger_locals_dict, logger_locals_dict_table);
-
-static MP_DEFINE_CONST_OBJ_TYPE(
-    logger_type, MP_QSTR_Logger, MP_TYPE_FLAG_NONE,
-    attr, logger_attr,
-    locals_dict, &logger_locals_dict
-    );
-
 // ---------------------------------------------------------------- module
 
 static mp_obj_t mod_level_name(mp_obj_t level) {
-    const char *name = level_name(get_level(level));
+    const char *name = ringlog_level_name(ringlog_get_level(level));
     return mp_obj_new_str(name, strlen(name));
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(mod_level_name_obj, mod_level_name);
+
+// persistent(): the memory that a reset leaves alone, as a memoryview of words; None if the chip has none.
+static mp_obj_t mod_persistent(void) {
+    size_t size;
+    void *memory = ringlog_memory(&size);
+    if (memory == NULL) {
+        return mp_const_none;
+    }
+    return mp_obj_new_memoryview('I' | MP_OBJ_ARRAY_TYPECODE_FLAG_RW, size / 4, memory);
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(mod_persistent_obj, mod_persistent);
+
+// default(ring): the ring that coldframe_log() writes into. None: no ring.
+static mp_obj_t mod_default(mp_obj_t ring) {
+    if (ring != mp_const_none && !mp_obj_is_type(ring, &ring_type)) {
+        mp_raise_TypeError(MP_ERROR_TEXT("ring: expected a Ring or None"));
+    }
+    MP_STATE_VM(ringlog_default) = ring == mp_const_none ? NULL : MP_OBJ_TO_PTR(ring);
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(mod_default_obj, mod_default);
+
+// log(level, name, text): what coldframe_log() does, for a program.
+static mp_obj_t mod_log(mp_obj_t level, mp_obj_t name, mp_obj_t text) {
+    size_t len;
+    const char *s = mp_obj_str_get_data(text, &len);
+    coldframe_log(ringlog_get_level(level), mp_obj_str_get_str(name), s, len);
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(mod_log_obj, mod_log);
 
 static const mp_rom_map_elem_t ringlog_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_ringlog) },
     { MP_ROM_QSTR(MP_QSTR_Ring), MP_ROM_PTR(&ring_type) },
     { MP_ROM_QSTR(MP_QSTR_Reader), MP_ROM_PTR(&reader_type) },
-    { MP_ROM_QSTR(MP_QSTR_Logger), MP_ROM_PTR(&logger_type) },
+    { MP_ROM_QSTR(MP_QSTR_Logger), MP_ROM_PTR(&ringlog_logger_type) },
+    { MP_ROM_QSTR(MP_QSTR_Capture), MP_ROM_PTR(&ringlog_capture_type) },
+    { MP_ROM_QSTR(MP_QSTR_persistent), MP_ROM_PTR(&mod_persistent_obj) },
+    { MP_ROM_QSTR(MP_QSTR_default), MP_ROM_PTR(&mod_default_obj) },
+    { MP_ROM_QSTR(MP_QSTR_log), MP_ROM_PTR(&mod_log_obj) },
     { MP_ROM_QSTR(MP_QSTR_level_name), MP_ROM_PTR(&mod_level_name_obj) },
 };
 static MP_DEFINE_CONST_DICT(ringlog_globals, ringlog_globals_table);
@@ -571,3 +431,5 @@ const mp_obj_module_t ringlog_module = {
     .globals = (mp_obj_dict_t *)&ringlog_globals,
 };
 MP_REGISTER_MODULE(MP_QSTR_ringlog, ringlog_module);
+
+MP_REGISTER_ROOT_POINTER(void *ringlog_default);

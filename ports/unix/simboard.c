@@ -361,7 +361,7 @@ static void map_retained(const char *dir) {
         r->boots = boots;
         // RAM comes up with noise in it, and whoever uses it must be able to tell.
         uint32_t noise = 0x9E3779B9u ^ boots;
-        for (size_t i = 0; i < SIM_RETAINED_SIZE; i++) {
+        for (size_t i = 0; i < sizeof(r->memory); i++) {
             noise = noise * 1664525u + 1013904223u;
             r->memory[i] = (uint8_t)(noise >> 24);
         }

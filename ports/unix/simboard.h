@@ -17,6 +17,7 @@ enum {
 
 #define SIM_RTC_SIZE        (2048)  // machine.RTC().memory(), as on an ESP32
 #define SIM_RETAINED_SIZE   (8192)  // RAM that a reset leaves alone, as on an RP2040
+#define SIM_LOG_SIZE        (4096)  // ... that the log has for itself, see cmodules/ringlog/mod_memory.c
 
 // Lives in NODE_DIR/sim/retained.bin, mapped shared: it outlasts any reset of the process, even by the
 // watchdog's signal, and is wiped when the board is powered on, which a new process id gives away.
@@ -30,7 +31,7 @@ typedef struct _sim_retained_t {
     int32_t rtc_len;
     int64_t clock_offset;   // ns added to the PC's clock; survives resets, as an RTC does
     uint8_t rtc[SIM_RTC_SIZE];
-    uint8_t memory[SIM_RETAINED_SIZE];
+    uint8_t memory[SIM_RETAINED_SIZE + SIM_LOG_SIZE];   // the log's share is behind the program's
 } sim_retained_t;
 
 extern sim_retained_t *sim_retained;

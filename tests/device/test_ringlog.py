@@ -68,8 +68,8 @@ def test_wrap_at_every_offset():
         written = []
         for i in range(120):
             text = ("%d." % i) * (i % 5 + 1)
-            ring.write(i % 50, "n%d" % (i % 11), text)
-            written.append((i % 50, "n%d" % (i % 11), text))
+            ring.write(i % 20, "n%d" % (i % 11), text)
+            written.append((i % 20, "n%d" % (i % 11), text))
             got = all_of(ring)
             assert 1 <= len(got) <= 8
             equal(got, written[-len(got) :])
@@ -122,11 +122,11 @@ def test_attach_to_content():
     equal((again.recovered, all_of(again)), (len(expected), expected))
     again.write(30, "n", "after")
     equal(all_of(again)[-2:], [expected[-1], (30, "n", "after")])
-    # The newest records survive damage of an older one.
+    # All others survive the damage of one.
     at = bytes(block).find(b"27")
     block[at] ^= 1
     again = ringlog.Ring(block)
-    equal(all_of(again), [(20, "n", "28"), (20, "n", "29"), (30, "n", "after")])
+    equal(all_of(again), [r for r in expected[1:] if r[2] != "27"] + [(30, "n", "after")])
     # Another size, another content: nothing is taken over.
     equal(ringlog.Ring(memoryview(block)[:252]).recovered, 0)
     equal(ringlog.Ring(bytearray(256)).recovered, 0)
@@ -170,6 +170,120 @@ def test_attach_moves_records():
     equal(len(ring), 3)
     raises(ValueError, ring.attach, 5)
     equal(len(ring), 3)
+
+
+def test_less_important_records_go_first():
+    ring = ringlog.Ring(1024)
+    for n in range(3):
+        ring.write(40, "n", "error %d" % n)
+        ring.write(30, "n", "warning %d" % n)
+        ring.write(20, "n", "info %d" % n)
+        ring.write(10, "n", "debug %d" % n)
+    equal(ring.dropped, 0)
+    gone = []
+    before = all_of(ring)
+    for n in range(200):
+        ring.write(10, "n", "new %d" % n)
+        after = all_of(ring)
+        equal(after[-1], (10, "n", "new %d" % n))
+        gone += [r for r in before if r not in after]
+        equal([r for r in after if r in before], [r for r in before if r not in gone])  # in the old order
+        equal(ring.dropped, len(gone))
+        before = after
+    # Nothing but DEBUG had to go, in the order in which it came.
+    equal([r[2] for r in gone[:4]], ["debug 0", "debug 1", "debug 2", "new 0"])
+    assert all(r[0] == 10 for r in gone), gone
+    # INFO pushes DEBUG out, and then the older INFO; WARNING the older of both; ERROR stays longest.
+    for level in (20, 30, 40):
+        for n in range(100):
+            ring.write(level, "n", "more %d" % n)
+        levels = [r[0] for r in all_of(ring)]
+        assert min(levels) >= level, levels
+    # The important ones have no more than half of the ring when others come.
+    for n in range(100):
+        ring.write(10, "n", "new %d" % n)
+    got = all_of(ring)
+    errors = [r for r in got if r[0] == 40]
+    assert len(got) // 3 < len(errors) <= len(got) // 2 + 2, (len(errors), len(got))
+    equal(errors[-1], (40, "n", "more 99"))
+
+
+def test_readers_while_records_move():
+    ring = ringlog.Ring(512)
+    fast, slow = ring.reader(), ring.reader()
+    read = lost = 0
+    for i in range(200):
+        ring.write((10, 10, 30, 10, 40)[i % 5], "r", str(i))
+        if i % 3 == 0:
+            assert slow.next()
+            lost += slow.lost
+            equal(int(slow.text), read + lost)
+            equal(slow.seq, read + lost)
+            read += 1
+        assert fast.next()
+        equal((fast.text, fast.lost, fast.seq), (str(i), 0, i))
+    while slow.next():
+        lost += slow.lost
+        equal(int(slow.text), read + lost)
+        read += 1
+    equal(read + lost, 200)
+    # A record that has moved since next() has found it is found again.
+    ring.clear()
+    ring.write(10, "n", "first")
+    ring.write(40, "n", "stays")
+    slow = ring.reader(1)
+    assert slow.next()
+    for i in range(30):
+        ring.write(10, "n", "new %d" % i)
+    equal((slow.name, slow.text), ("n", "stays"))
+    equal(all_of(ring)[0], (40, "n", "stays"))
+
+
+def test_since():
+    ring = ringlog.Ring(256)
+    for i in range(30):
+        ring.write(20, "n", str(i))
+    equal(ring.seq, 30)
+    reader = ring.since(28)
+    assert reader.next()
+    equal((reader.seq, reader.text, reader.lost), (28, "28", 0))
+    reader = ring.since(3)
+    assert reader.next()
+    equal((reader.seq - reader.lost, reader.text), (3, str(reader.seq)))
+    assert not ring.since(30).next()
+    reader = ring.since(31)  # a number of another life
+    assert reader.next()
+    equal((reader.lost, reader.seq), (0, 30 - len(ring)))
+
+
+def test_mirror():
+    small = bytearray(192)
+    ring = ringlog.Ring(1024)
+    ring.write(20, "n", "before")
+    ring.mirror(small)
+    equal(ring.recovered, 0)
+    for i in range(20):
+        ring.write(20, "n", str(i))
+    equal(len(ring), 21)
+    again = ringlog.Ring(1024)  # after a reset
+    again.mirror(small)
+    got = all_of(again)
+    assert 2 < len(got) < 10 and got[-1] == (20, "n", "19"), got
+    equal((again.recovered, again.first), (len(got), len(got)))
+    raises(ValueError, ring.mirror, 5)
+
+
+def test_persistent():
+    memory = ringlog.persistent()
+    if memory is None:
+        minitest.skip("no memory that survives a reset")
+    from coldframe import log
+
+    assert len(memory) * 4 >= 128 and log.ring.seq >= log.ring.first
+    # What this life writes is in there: a second ring finds it, as the next life would.
+    log.error("a line to be found")
+    found = [r[2] for r in all_of(ringlog.Ring(memory))]
+    equal(found[-1], "a line to be found")
 
 
 def test_resized_buffer_is_noticed():
@@ -285,26 +399,6 @@ def test_console():
     lines = terminal.text.decode().replace("\r", "").split("\n")
     assert lines[0].endswith(" ERROR    wifi: one 1"), lines
     assert not any("below" in line or "before" in line or "after" in line for line in lines), lines
-
-
-def test_coldframe_log():
-    from coldframe import log
-
-    logger = log.getLogger("t")
-    assert log.getLogger("t") is logger
-    assert log.getLogger() is log.getLogger("root")
-    log.console(None)
-    log.setLevel("warning")
-    log.info("no")
-    log.warning("yes %s", 1)
-    lines = list(log.lines(1))
-    equal(len(lines), 1)
-    assert lines[0].endswith(" WARNING  root: yes 1"), lines
-    equal(log.level("Error"), 40)
-    for bad in ("loud", -1, 256, None, 1.5):
-        raises(ValueError, log.level, bad)
-    log.setLevel(20)
-    log.console("info")
 
 
 minitest.run(globals())
