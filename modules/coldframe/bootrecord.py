@@ -25,6 +25,9 @@ _state = (
 )
 
 
+crashed = False  # after begin(): whether the program that ran before this start ended badly, soon or late
+
+
 def _load():
     global _state
     if _state is None:
@@ -50,8 +53,12 @@ def _save():
 
 def begin():
     """To be called once at the start of a boot. Judges how the last one ended. Returns True for safe mode."""
+    global crashed
     state = _load()
-    if state[1] == FAILED or state[1] == RUNNING and hal.reset_cause() in ("watchdog", "soft", "unknown"):
+    cause = hal.reset_cause()
+    failed = state[1] == FAILED or state[1] == RUNNING and cause in ("watchdog", "soft", "unknown")
+    crashed = failed or state[1] == SOUND and cause == "watchdog"
+    if failed:
         state[2] = min(255, state[2] + 1)
     state[1] = IDLE
     count = boots() + 1

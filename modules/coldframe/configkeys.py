@@ -87,6 +87,20 @@ KEYS = (
     ("wifi.hostname", "str", "{name}", (1, 63)),
     # Least important messages that the log keeps.
     ("log.level", "str", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")),
+    # Least important messages that are printed on the console; `OFF` = none.
+    ("log.console", "str", "INFO", ("OFF", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")),
+    # Print them in the colours of their levels, for a terminal that knows ANSI.
+    ("log.colour", "bool", False, ()),
+    # Least important messages that are sent to `./log/LEVEL`; without it, none are.
+    ("log.mqtt", "str", None, ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")),
+    # A file for the log, such as `/log.txt`; when it is full, it becomes `/log.txt.1`. Without it, no file is written.
+    ("log.file", "str", None, (1, 100)),
+    # Bytes that the file may have; with the one before it on the flash, twice that.
+    ("log.file_size", "int", 16384, (512, 16777216)),
+    # Least important messages that are written to the file.
+    ("log.file_level", "str", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")),
+    # Take what is printed into the log as well, uncaught exceptions included.
+    ("log.capture", "bool", False, ()),
     # Seconds between two SYSINFO messages; 0 = only when asked for.
     ("sysinfo.every", "int", 600, (0, 604800)),
     # Seconds that the program may be stuck before the chip is reset; without it, never. A TLS handshake keeps a small

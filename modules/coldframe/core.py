@@ -63,6 +63,7 @@ class Node:
         c = self.config
         self._path = PATH if config is None else config if isinstance(config, str) else None
         log.setLevel(c["log.level"])
+        log.console(None if c["log.console"] == "OFF" else c["log.console"], c["log.colour"])
         for text in self.errors:
             self.log.error(text)
         self.id = hal.unique_id().hex()
@@ -320,6 +321,20 @@ class Node:
             self.service("mqtt", self._run_mqtt)
         else:
             self.log.warning("no broker in the configuration (mqtt.host): running off-line")
+        self._prepare_log(c)
+
+    def _prepare_log(self, c):
+        # Where the log goes beside the console.
+        if c["log.capture"] and not log.capture():
+            self._error("log.capture: the board has no place for it (os.dupterm), or it is taken")
+        if c["log.file"]:
+            from .logfile import LogFile
+
+            self.service("log.file", LogFile(c["log.file"], c["log.file_size"], c["log.file_level"]).run)
+        if c["log.mqtt"]:
+            from .logmqtt import LogMqtt
+
+            self.service("log.mqtt", LogMqtt(self, c["log.mqtt"]).run)
 
     def run(self):
         """Run until stop() or Ctrl-C. After Ctrl-C everything stays as it is, and run() goes on with it."""

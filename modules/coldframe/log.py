@@ -7,14 +7,20 @@
     logger.exception("sensor", exc_info=e)     # with the traceback
 
     log.tail(20)                               # the newest records, on the console
+    log.previous()                             # those of before the restart
 
 A record is (time, level, name, text); writing a text that is ready allocates nothing and may be
-done in an interrupt. Other readers (ring.reader()) each have their own place in the ring, and
-learn how many records they missed.
+done in an interrupt. When the ring is full, DEBUG goes before INFO before WARNING before ERROR.
+Other readers (ring.reader()) each have their own place in the ring, and learn how many records
+they missed.
+
+Here is what every program needs. The rest is imported when it is first asked for: lines, tail, before, previous,
+save (logmore), rows (logrows), capture (logcapture); the file and MQTT are in logfile and logmqtt.
 """
 
+import ringlog
 from micropython import const
-from ringlog import Ring, level_name
+from ringlog import level_name
 
 CRITICAL = const(50)
 ERROR = const(40)
@@ -23,11 +29,25 @@ INFO = const(20)
 DEBUG = const(10)
 NOTSET = const(0)
 
-_SIZE = const(2048)  # bytes of the ring, some 40 records, until somebody calls ring.attach()
-_NAMES = {"CRITICAL": CRITICAL, "ERROR": ERROR, "WARNING": WARNING, "INFO": INFO, "DEBUG": DEBUG}
+_SIZE = const(2048)  # bytes of a ring on the heap, some 40 records
+_SMALL = const(1024)  # a memory that survives a reset but is smaller than this holds only the last lines
 
-ring = Ring(_SIZE)
+
+def _make():
+    block = ringlog.persistent()
+    if block is None:
+        return ringlog.Ring(_SIZE)
+    if len(block) * 4 >= _SMALL:
+        return ringlog.Ring(block)
+    made = ringlog.Ring(_SIZE)
+    made.mirror(block)
+    return made
+
+
+ring = _make()
+del _make
 ring.console = INFO
+ringlog.default(ring)  # C modules write into it, too
 _loggers = {}
 
 
@@ -37,9 +57,9 @@ def level(value):
     Raises ValueError for anything else.
     """
     if isinstance(value, str):
-        number = _NAMES.get(value.upper())
-        if number is not None:
-            return number
+        for number in (DEBUG, INFO, WARNING, ERROR, CRITICAL):
+            if value.upper() == level_name(number):
+                return number
     elif isinstance(value, int) and 0 <= value <= 255:
         return value
     raise ValueError(
@@ -64,27 +84,26 @@ def setLevel(value):
     ring.level = level(value)
 
 
-def console(value):
-    """Print records from this level (name or number) on; None switches the console off."""
+def console(value, colour=None):
+    """Print records from this level (name or number) on; None switches the console off.
+
+    colour: True colours the lines by their level (for a terminal that knows ANSI), None leaves that as it is.
+    """
     ring.console = None if value is None else level(value)
+    if colour is not None:
+        ring.colour = colour
 
 
-def lines(n=None):
-    """Yield the newest n records (all if None), oldest first, as text without a line end."""
-    reader = ring.reader() if n is None else ring.reader(n)
-    while reader.next():
-        text = reader.text
-        if text is not None:  # else overwritten by what the caller wrote meanwhile
-            ms = reader.time
-            yield "%6d.%03d %-8s %s: %s" % (
-                ms // 1000, ms % 1000, level_name(reader.level), reader.name, text,
-            )  # fmt: skip
-
-
-def tail(n=20):
-    """Print the newest n records."""
-    for line in lines(n):
-        print(line)
+def __getattr__(name):
+    if name in ("lines", "tail", "before", "previous", "save", "line"):
+        from . import logmore as module
+    elif name == "rows":
+        from . import logrows as module
+    elif name == "capture":
+        from . import logcapture as module
+    else:
+        raise AttributeError(name)
+    return getattr(module, name)
 
 
 _root = getLogger()

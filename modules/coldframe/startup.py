@@ -10,6 +10,7 @@ import time
 from . import bootrecord, hal, log, store
 
 ROOT = "/"  # where the user's files are
+CRASH = "crash.log"  # there: the log of the life before, if that ended badly
 PAUSE = 10  # seconds before the restart after a failure of the node itself
 
 _log = log.getLogger("startup")
@@ -19,12 +20,25 @@ _errors = []  # texts for the node that comes up after a failure
 def boot(scope):
     """The work of boot.py. scope: the global names in which the user's file runs. Never raises."""
     hal.dog_off()  # a soft reset leaves it running, and nothing would feed it at the REPL
-    if bootrecord.begin():
+    safe = bootrecord.begin()
+    _life_before()
+    if safe:
         _log.critical("safe mode after %d failed boots: no file of yours is run", bootrecord.failed())
     elif store.exists(ROOT + "boot.py"):
         bootrecord.mark(bootrecord.RUNNING)
         _user(ROOT + "boot.py", scope)
         bootrecord.mark(bootrecord.IDLE)
+
+
+def _life_before():
+    # The log of a program that ended badly is kept in a file, before new lines take its place.
+    if log.ring.recovered:
+        if bootrecord.crashed:
+            try:
+                log.save(ROOT + CRASH)
+            except OSError as e:
+                _log.warning("%s: %s", CRASH, e)
+        _log.info("start number %d, reset cause: %s", bootrecord.boots(), hal.reset_cause())
 
 
 def main(scope):
