@@ -106,8 +106,9 @@ async def _ask(name, host, ask, local):
     # One question, recursion desired; then the name, type A, class IN.
     question = name + b"\0\x01\0\x01"
     packet = id + (b"\0" if local else b"\x01") + b"\0\0\x01\0\0\0\0\0\0" + question
-    places = [socket.getaddrinfo(a, port, 0, socket.SOCK_DGRAM)[0] for a, port in ask]
-    s = socket.socket(places[0][0], places[0][1], places[0][2])
+    # Without further arguments: lwIP knows no other type than SOCK_STREAM here.
+    places = [socket.getaddrinfo(a, port)[0][-1] for a, port in ask]
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     s.setblocking(False)
     asked = []
     error = None
@@ -115,11 +116,11 @@ async def _ask(name, host, ask, local):
         for patience in _ROUNDS:
             for place in places:
                 try:
-                    s.sendto(packet, place[-1])
+                    s.sendto(packet, place)
                 except OSError as er:  # no way there
                     error = er
                     continue
-                asked.append(place[-1])
+                asked.append(place)
                 until = ticks_add(ticks_ms(), patience)
                 while ticks_diff(until, ticks_ms()) > 0:
                     try:

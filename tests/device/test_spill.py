@@ -171,6 +171,28 @@ def test_half_a_record_is_dropped_and_the_rest_is_kept():
         minitest.equal([e[2] for e in _all(Spill(NAME))][-1], b"after")
 
 
+def test_what_a_cut_has_left_is_never_taken_for_a_record():
+    # Half a record whose payload looks like a record: written over by a shorter one, it would be the next one.
+    spill = _fresh()
+    spill.add("t", "first", 1, False)
+    spill.close()
+    whole = store.read(NAME)
+    spill = Spill(NAME)
+    spill.add("t", "x", 1, False)
+    spill.add("t", "ghost", 1, False)
+    spill.close()
+    longer = store.read(NAME)
+    ghost = longer[-(7 + 9 + 1 + 5) :]
+    torn = bytearray(longer[len(whole) : -len(ghost)])
+    torn[-1] ^= 1
+    store.write(NAME, whole + torn + ghost)
+    again = Spill(NAME)
+    minitest.equal(again.load(), 1)
+    assert again.add("t", "y", 1, False) is not None
+    again.close()
+    minitest.equal([e[2] for e in _all(Spill(NAME))], [b"first", b"y"])
+
+
 def test_damage_anywhere_is_noticed():
     spill = _fresh()
     for i in range(3):
