@@ -88,6 +88,8 @@ def test_a_clean_session_forgets_between_connections(broker, make_node):
     asked = link.expect(SUBSCRIBE, filters=[("a/#", 1)])
     link.send(packets.suback(broker.version, asked.id, 1))
     taken.result()
+    waiting = node.call("publish", "t", "x", 1)
+    link.expect(PUBLISH, payload=b"x", dup=False)
     # A message of QoS 2 that the old session has half delivered ...
     link.send(packets.publish(broker.version, "a/1", b"old", 2, 5))
     link.expect(packets.PUBREC, id=5)
@@ -96,7 +98,11 @@ def test_a_clean_session_forgets_between_connections(broker, make_node):
     assert link.hello.clean
     asked = link.expect(SUBSCRIBE, filters=[("a/#", 1)])
     link.send(packets.suback(broker.version, asked.id, 1))
-    # ... is not known in the new one: the same identifier is another message.
+    # ... is not known in the new one: the same identifier is another message. What was not acknowledged is no
+    # repetition there.
+    new = link.expect(PUBLISH, payload=b"x", dup=False)
+    link.send(packets.ack(PUBACK, new.id))
+    waiting.result()
     link.send(packets.publish(broker.version, "a/1", b"new", 2, 5))
     link.expect(packets.PUBREC, id=5)
     node.got(b"old", b"new")
@@ -199,7 +205,7 @@ def test_disconnect_comes_after_what_was_accepted(broker, make_node):
     assert [p.type for p in link.rest()] == [PUBACK, PUBLISH, DISCONNECT]
 
 
-@pytest.mark.mqtt("5:MQTT-3.14.1-1", "5:MQTT-3.14.2-2", "5:MQTT-4.13.2-1")
+@pytest.mark.mqtt("5:MQTT-4.13.2-1")
 def test_a_server_that_disconnects_is_obeyed(make_broker, make_node):
     broker = make_broker(5)
     node = make_node(broker)

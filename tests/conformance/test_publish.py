@@ -196,7 +196,7 @@ def test_acknowledged_messages_are_not_sent_again(broker, make_node):
     link.alive()
 
 
-@pytest.mark.mqtt("5:MQTT-3.2.2-5", "3:MQTT-3.1.2-6")
+@pytest.mark.mqtt("5:MQTT-3.2.2-5")
 def test_a_lost_session_is_dropped_and_its_messages_are_new_ones(broker, make_node):
     node = make_node(broker)
     link = broker.accepted()

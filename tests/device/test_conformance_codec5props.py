@@ -81,7 +81,6 @@ def expanded(letters):
 
 
 def test_what_a_server_may_send():
-    # covers 5:MQTT-2.2.2-1
     for c in CODECS:
         for identifier, (value, allowed, _) in PROPERTIES.items():
             for where in "ap4567SUdh":
@@ -113,7 +112,6 @@ def test_what_a_server_may_send():
 
 
 def test_what_a_client_may_send():
-    # covers 5:MQTT-2.2.2-1
     for c in CODECS:
         for identifier, (value, _, allowed) in PROPERTIES.items():
             for where in "cwp4567sudh":
@@ -128,7 +126,6 @@ def test_what_a_client_may_send():
 
 
 def test_each_property_once():
-    # covers 5:MQTT-2.2.2-1
     for c in CODECS:
         for identifier, (value, allowed, own) in PROPERTIES.items():
             props = bytes((identifier,)) + value
@@ -183,7 +180,6 @@ def test_properties_end_with_their_block():
 
 
 def test_identifiers_that_do_not_exist():
-    # covers 5:MQTT-2.2.2-1
     for c in CODECS:
         for identifier in range(128):
             if identifier not in PROPERTIES:
