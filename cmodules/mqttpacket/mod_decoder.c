@@ -25,7 +25,8 @@ typedef struct _decoder_obj_t {
     void *buf_items; // ... and its storage when it was given to us
     mp_obj_array_t *payload; // the one memoryview, made when first asked for
     mp_obj_t topic; // the last topic delivered as a str
-    mp_int_t delivered; // messages given to the callback of next()
+    mp_int_t delivered; // messages given to callbacks
+    bool calling; // inside a callback, or that has raised an exception
 } decoder_obj_t;
 
 // Python may resize the bytearray behind our back; then its storage has moved.
@@ -73,6 +74,7 @@ static mp_obj_t decoder_make_new(const mp_obj_type_t *type, size_t n_args, size_
     self->payload = NULL;
     self->topic = MP_OBJ_NULL;
     self->delivered = 0;
+    self->calling = false;
     return MP_OBJ_FROM_PTR(self);
 }
 
@@ -158,11 +160,24 @@ static bool is_plain_message(const mqtt_decoder_t *d) {
         (d->props_len == 0 || !mqtt_prop_find(d->buf + d->props, d->props_len, MQTT_PROP_ALIAS, &alias));
 }
 
+// Call callback(topic, payload, retain) with the PUBLISH that was decoded last.
+static mp_obj_t give(decoder_obj_t *self, mp_obj_t callback) {
+    mqtt_decoder_t *d = &self->core;
+    mp_obj_t message[3] = { decoder_topic(self), mp_obj_new_bytes(d->buf + d->payload, d->payload_len),
+                            mp_obj_new_bool(d->flags & 1) };
+    self->delivered = (self->delivered + 1) & 0x3fffffff;
+    self->calling = true;
+    mp_obj_t result = mp_call_function_n_kw(callback, 3, 0, message);
+    self->calling = false;
+    return result;
+}
+
 // next(callback=None)
 static mp_obj_t decoder_next(size_t n_args, const mp_obj_t *args) {
     decoder_obj_t *self = MP_OBJ_TO_PTR(args[0]);
     mqtt_decoder_t *d = &self->core;
     bool called = n_args > 1 && args[1] != mp_const_none;
+    self->calling = false;
     for (;;) {
         check_buffer(self);
         int type = mqtt_decoder_next(d);
@@ -172,14 +187,23 @@ static mp_obj_t decoder_next(size_t n_args, const mp_obj_t *args) {
         if (!called || type != MQTT_PUBLISH || !is_plain_message(d)) {
             return MP_OBJ_NEW_SMALL_INT(type);
         }
-        mp_obj_t message[3] = { decoder_topic(self), mp_obj_new_bytes(d->buf + d->payload, d->payload_len),
-                                mp_obj_new_bool(d->flags & 1) };
-        self->delivered = (self->delivered + 1) & 0x3fffffff;
         // Whatever it does with this decoder, the next turn finds it sound.
-        mp_call_function_n_kw(args[1], 3, 0, message);
+        if (give(self, args[1]) == mp_const_true) {
+            return MP_OBJ_NEW_SMALL_INT(-1);
+        }
     }
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(decoder_next_obj, 1, 2, decoder_next);
+
+// deliver(callback): the PUBLISH that next() has returned, in the same way.
+static mp_obj_t decoder_deliver(mp_obj_t self_in, mp_obj_t callback) {
+    decoder_obj_t *self = MP_OBJ_TO_PTR(self_in);
+    if (self->core.type != MQTT_PUBLISH) {
+        mp_raise_ValueError(MP_ERROR_TEXT("no message to deliver"));
+    }
+    return give(self, callback);
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(decoder_deliver_obj, decoder_deliver);
 
 // reset(version=0)
 static mp_obj_t decoder_reset(size_t n_args, const mp_obj_t *args) {
@@ -335,6 +359,9 @@ static void decoder_attr(mp_obj_t self_in, qstr attr, mp_obj_t *dest) {
         case MP_QSTR_version:
             value = d->version;
             break;
+        case MP_QSTR_calling:
+            dest[0] = mp_obj_new_bool(self->calling);
+            return;
         case MP_QSTR_delivered:
             value = self->delivered;
             break;
@@ -348,6 +375,7 @@ static void decoder_attr(mp_obj_t self_in, qstr attr, mp_obj_t *dest) {
 static const mp_rom_map_elem_t decoder_locals_dict_table[] = {
     { MP_ROM_QSTR(MP_QSTR_fill), MP_ROM_PTR(&decoder_fill_obj) },
     { MP_ROM_QSTR(MP_QSTR_next), MP_ROM_PTR(&decoder_next_obj) },
+    { MP_ROM_QSTR(MP_QSTR_deliver), MP_ROM_PTR(&decoder_deliver_obj) },
     { MP_ROM_QSTR(MP_QSTR_reset), MP_ROM_PTR(&decoder_reset_obj) },
     { MP_ROM_QSTR(MP_QSTR_prop), MP_ROM_PTR(&decoder_prop_obj) },
     { MP_ROM_QSTR(MP_QSTR_user_properties), MP_ROM_PTR(&decoder_user_properties_obj) },

@@ -5,6 +5,7 @@
 // Writer: encodes a packet and hands it to the stream in one call. What the
 //   stream does not take at once stays in its buffer; a payload larger than
 //   that is written straight from the caller's object, which is kept until then.
+//   Called itself, it is the client's publish().
 // Message: one outgoing QoS 1 or 2 message, and what its publisher awaits. It
 //   is the only object that is made for a message: 32 bytes on 32-bit chips.
 //
@@ -25,7 +26,9 @@
 
 #define RESERVE (24u) // bytes of the buffer that only acknowledgements and pings may use
 #define MIN_SIZE (64u)
-#define BURST (32u) // packets after which publish() says that the other tasks want their turn
+#define PLAIN_0 (1) // QoS 0
+#define PLAIN_1 (2) // QoS 1 and 2
+#define BURST (32u) // packets after which write() says that the other tasks want their turn
 
 static void check(int32_t n) {
     if (n < 0) {
@@ -201,7 +204,12 @@ typedef struct _writer_obj_t {
     const mp_stream_p_t *protocol; // of the stream; NULL: it is an object of a Python class
     uint32_t at; // ticks_ms() when the stream last took something
     uint32_t published; // PUBLISH packets accepted so far
+    mp_obj_t owner; // the client; None: none
+    mp_obj_t slow; // its publish(), for what is not plain
+    mp_obj_t pause; // makes what a publisher awaits when the other tasks should get a turn
+    mp_obj_t ended; // an awaitable that is done
     uint8_t burst;
+    uint8_t plain; // PLAIN_0, PLAIN_1: of which messages the client wants to see nothing before they go
     bool tail; // the stream may hold bytes back, see coldframe/mqtt/transport.py
     bool tail_left;
     bool writing; // inside a write; stays so after an exception, until the next attach()
@@ -217,8 +225,9 @@ static void forget(writer_obj_t *self) {
     self->burst = 0;
 }
 
+// Writer(buf, owner=None, slow=None, pause=None, ended=None)
 static mp_obj_t writer_make_new(const mp_obj_type_t *type, size_t n_args, size_t n_kw, const mp_obj_t *args) {
-    mp_arg_check_num(n_args, n_kw, 1, 1, false);
+    mp_arg_check_num(n_args, n_kw, 1, 5, false);
     if (!mp_obj_is_type(args[0], &mp_type_bytearray)) {
         mp_raise_TypeError(MP_ERROR_TEXT("buf: expected a bytearray"));
     }
@@ -232,6 +241,11 @@ static mp_obj_t writer_make_new(const mp_obj_type_t *type, size_t n_args, size_t
     self->size = buf->len;
     self->stream = mp_const_none;
     self->protocol = NULL;
+    mp_obj_t *own[] = { &self->owner, &self->slow, &self->pause, &self->ended };
+    for (size_t i = 0; i < MP_ARRAY_SIZE(own); ++i) {
+        *own[i] = i + 1 < n_args ? args[i + 1] : mp_const_none;
+    }
+    self->plain = PLAIN_0 | PLAIN_1;
     self->at = self->published = 0;
     self->tail = self->five = false;
     forget(self);
@@ -245,8 +259,9 @@ static mp_obj_t writer_attach(size_t n_args, const mp_obj_t *args) {
     self->stream = args[1];
     self->protocol = NULL;
     self->tail = n_args > 2 && mp_obj_is_true(args[2]);
-    self->five = n_args > 3 && mp_obj_get_int(args[3]) == 5;
     if (args[1] != mp_const_none) {
+        self->five = n_args > 3 && mp_obj_get_int(args[3]) == 5;
+        self->plain = self->five ? 0 : PLAIN_0 | PLAIN_1;
         const mp_obj_type_t *type = mp_obj_get_type(args[1]);
         if (!mp_obj_is_instance_type(type) && MP_OBJ_TYPE_HAS_SLOT(type, protocol)) {
             self->protocol = mp_get_stream_raise(args[1], MP_STREAM_OP_WRITE);
@@ -256,12 +271,16 @@ static mp_obj_t writer_attach(size_t n_args, const mp_obj_t *args) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(writer_attach_obj, 2, 4, writer_attach);
 
-// open(): the broker has accepted the connection: from now on, until the next attach(), messages may go out.
-static mp_obj_t writer_open(mp_obj_t self_in) {
-    ((writer_obj_t *)MP_OBJ_TO_PTR(self_in))->open = true;
+// open(plain=3): the broker has accepted the connection: from now on, until close(), messages may go out.
+static mp_obj_t writer_open(size_t n_args, const mp_obj_t *args) {
+    writer_obj_t *self = MP_OBJ_TO_PTR(args[0]);
+    self->open = true;
+    if (n_args > 1) {
+        self->plain = mp_obj_get_int(args[1]);
+    }
     return mp_const_none;
 }
-static MP_DEFINE_CONST_FUN_OBJ_1(writer_open_obj, writer_open);
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(writer_open_obj, 1, 2, writer_open);
 
 // close(): no more messages until the next open().
 static mp_obj_t writer_close(mp_obj_t self_in) {
@@ -322,11 +341,14 @@ static bool pour(writer_obj_t *self, mp_obj_t owner, const uint8_t *data, uint32
     return true;
 }
 
-// Write as much as the stream takes. True when nothing is left.
-static bool drain(writer_obj_t *self) {
-    if (self->writing || self->stream == mp_const_none) {
-        return false;
-    }
+static mp_obj_t call_owner(writer_obj_t *self, qstr method, mp_obj_t arg) {
+    mp_obj_t dest[3];
+    mp_load_method(self->owner, method, dest);
+    dest[2] = arg;
+    return mp_call_method_n_kw(1, 0, dest);
+}
+
+static bool drain_or_raise(writer_obj_t *self) {
     if (self->buf->items != self->items) {
         mp_raise_ValueError(MP_ERROR_TEXT("writer's buffer was resized"));
     }
@@ -347,6 +369,26 @@ static bool drain(writer_obj_t *self) {
     self->pos = self->end = 0;
     self->tail_left = self->tail && offer(self, mp_const_empty_bytes, (const uint8_t *)"", 0, 0) < 0;
     return !self->tail_left;
+}
+
+// Write as much as the stream takes. True when nothing is left. The stream's exceptions go to the owner, to whom
+// they say that the connection is over; none comes back from here.
+static bool drain(writer_obj_t *self) {
+    if (self->writing || self->stream == mp_const_none) {
+        return false;
+    }
+    nlr_buf_t nlr;
+    if (nlr_push(&nlr) == 0) {
+        bool all = drain_or_raise(self);
+        nlr_pop();
+        return all;
+    }
+    mp_obj_t er = MP_OBJ_FROM_PTR(nlr.ret_val);
+    if (!self->writing || self->owner == mp_const_none || !mp_obj_exception_match(er, MP_OBJ_FROM_PTR(&mp_type_Exception))) {
+        nlr_jump(nlr.ret_val);
+    }
+    call_owner(self, MP_QSTR__lost, er);
+    return false;
 }
 
 // The properties of a packet: in MQTT 5 they are always there, in 3.1.1 never.
@@ -420,22 +462,18 @@ static mp_obj_t put_publish(writer_obj_t *self, mp_obj_t topic_in, mp_obj_t payl
     return mp_const_true;
 }
 
-// publish(topic, payload, flags=0, props=None) of QoS 0. flags: 1 for RETAIN.
-static mp_obj_t writer_publish(size_t n_args, const mp_obj_t *args) {
+// write(topic, payload, retain=False, props=None) of QoS 0
+static mp_obj_t writer_write(size_t n_args, const mp_obj_t *args) {
     uint8_t flags = n_args > 3 && mp_obj_is_true(args[3]) ? 1 : 0;
     mp_obj_t props = n_args > 4 ? args[4] : mp_const_none;
     return put_publish(MP_OBJ_TO_PTR(args[0]), args[1], args[2], flags, 0, props);
 }
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(writer_publish_obj, 3, 5, writer_publish);
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(writer_write_obj, 3, 5, writer_write);
 
-// message(owner, topic, payload, flags, props=None) -> Message; ValueError for what cannot be sent.
-static mp_obj_t writer_message(size_t n_args, const mp_obj_t *args) {
-    writer_obj_t *self = MP_OBJ_TO_PTR(args[0]);
-    mp_obj_t payload = args[3];
-    mp_int_t flags = mp_obj_get_int(args[4]);
+static mp_obj_t new_message(writer_obj_t *self, mp_obj_t owner, mp_obj_t topic, mp_obj_t payload, mp_int_t flags,
+    mp_obj_t props) {
     mqtt_string_t data = get_string(payload);
-    mp_obj_t props = n_args > 5 ? args[5] : mp_const_none;
-    int32_t head = mqtt_encode_publish(NULL, 0, get_string(args[2]), data.len, flags & 15, 1, get_props(self, props));
+    int32_t head = mqtt_encode_publish(NULL, 0, get_string(topic), data.len, flags & 15, 1, get_props(self, props));
     check(head);
     if ((uint32_t)head > self->size - RESERVE) {
         mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("topic and properties need %u bytes, there are %u"),
@@ -445,8 +483,8 @@ static mp_obj_t writer_message(size_t n_args, const mp_obj_t *args) {
         payload = mp_obj_new_bytes(data.data, data.len); // it may go again much later, and must be the same then
     }
     message_obj_t *m = mp_obj_malloc(message_obj_t, &message_type);
-    m->owner = args[1];
-    m->topic = args[2];
+    m->owner = owner;
+    m->topic = topic;
     m->payload = payload;
     m->props = props;
     m->task = m->key = mp_const_none;
@@ -455,9 +493,68 @@ static mp_obj_t writer_message(size_t n_args, const mp_obj_t *args) {
     m->state = STATE_NEW;
     return MP_OBJ_FROM_PTR(m);
 }
+
+// message(owner, topic, payload, flags, props=None) -> Message; ValueError for what cannot be sent.
+static mp_obj_t writer_message(size_t n_args, const mp_obj_t *args) {
+    return new_message(MP_OBJ_TO_PTR(args[0]), args[1], args[2], args[3], mp_obj_get_int(args[4]),
+        n_args > 5 ? args[5] : mp_const_none);
+}
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(writer_message_obj, 5, 6, writer_message);
 
-// transmit(message): send its PUBLISH; result as of publish(). The next time it will bear the DUP flag.
+// A plain QoS 0 message. Returns what its publisher awaits, MP_OBJ_NULL if that is for slow() to say.
+static mp_obj_t publish_now(writer_obj_t *self, mp_obj_t topic, mp_obj_t payload, bool retain) {
+    mp_obj_t result = put_publish(self, topic, payload, retain ? 1 : 0, 0, mp_const_none);
+    if (result == mp_const_true) {
+        return self->ended;
+    }
+    if (result == mp_const_none) {
+        return MP_OBJ_NULL;
+    }
+    return result == mp_const_false ? call_owner(self, MP_QSTR__later, payload) : mp_call_function_0(self->pause);
+}
+
+// publish(topic, payload, qos=0, retain=False, wait=True, ...), see Client. The plain cases without a Python frame;
+// everything else goes to slow().
+static mp_obj_t writer_call(mp_obj_t self_in, size_t n_args, size_t n_kw, const mp_obj_t *args) {
+    writer_obj_t *self = MP_OBJ_TO_PTR(self_in);
+    mp_obj_t options[3] = { MP_OBJ_NEW_SMALL_INT(0), mp_const_false, mp_const_true }; // qos, retain, wait
+    bool plain = n_args >= 2 && n_args <= 5;
+    for (size_t i = 2; i < n_args && plain; ++i) {
+        options[i - 2] = args[i];
+    }
+    for (size_t i = 0; i < n_kw && plain; ++i) {
+        mp_obj_t key = args[n_args + 2 * i];
+        mp_obj_t value = args[n_args + 2 * i + 1];
+        if (key == MP_OBJ_NEW_QSTR(MP_QSTR_qos) && n_args < 3) {
+            options[0] = value;
+        } else if (key == MP_OBJ_NEW_QSTR(MP_QSTR_retain) && n_args < 4) {
+            options[1] = value;
+        } else if (key == MP_OBJ_NEW_QSTR(MP_QSTR_wait) && n_args < 5) {
+            options[2] = value;
+        } else {
+            plain = false;
+        }
+    }
+    if (plain && options[0] == MP_OBJ_NEW_SMALL_INT(0)) {
+        if (self->open && (self->plain & PLAIN_0)) {
+            mp_obj_t result = publish_now(self, args[0], args[1], mp_obj_is_true(options[1]));
+            if (result != MP_OBJ_NULL) {
+                return result;
+            }
+        }
+    } else if (plain && (self->plain & PLAIN_1) &&
+               (options[0] == MP_OBJ_NEW_SMALL_INT(1) || options[0] == MP_OBJ_NEW_SMALL_INT(2))) {
+        bool wait = mp_obj_is_true(options[2]);
+        mp_int_t flags = MP_OBJ_SMALL_INT_VALUE(options[0]) << 1 | (mp_obj_is_true(options[1]) ? 1 : 0) |
+            (wait ? 0 : FLAG_NOWAIT);
+        mp_obj_t m = new_message(self, self->owner, args[0], args[1], flags, mp_const_none);
+        call_owner(self, MP_QSTR__admit, m);
+        return wait || ((message_obj_t *)MP_OBJ_TO_PTR(m))->state == STATE_NEW ? m : self->ended;
+    }
+    return mp_call_function_n_kw(self->slow, n_args, n_kw, args);
+}
+
+// transmit(message): send its PUBLISH; result as of write(). The next time it will bear the DUP flag.
 static mp_obj_t writer_transmit(mp_obj_t self_in, mp_obj_t message) {
     if (!mp_obj_is_type(message, &message_type)) {
         mp_raise_TypeError(MP_ERROR_TEXT("expected a Message"));
@@ -492,7 +589,7 @@ static mp_obj_t writer_ack(size_t n_args, const mp_obj_t *args) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(writer_ack_obj, 3, 4, writer_ack);
 
-// put(packet): send ready bytes; result as of publish(). A large packet is kept, not copied.
+// put(packet): send ready bytes; result as of write(). A large packet is kept, not copied.
 static mp_obj_t writer_put(mp_obj_t self_in, mp_obj_t packet) {
     writer_obj_t *self = MP_OBJ_TO_PTR(self_in);
     mqtt_string_t data = get_string(packet);
@@ -531,11 +628,7 @@ static void writer_attr(mp_obj_t self_in, qstr attr, mp_obj_t *dest) {
     }
     writer_obj_t *self = MP_OBJ_TO_PTR(self_in);
     switch (attr) {
-        case MP_QSTR_publish: // the two that are called most, without a search
-            dest[0] = MP_OBJ_FROM_PTR(&writer_publish_obj);
-            dest[1] = self_in;
-            return;
-        case MP_QSTR_flush:
+        case MP_QSTR_flush: // without a search
             dest[0] = MP_OBJ_FROM_PTR(&writer_flush_obj);
             dest[1] = self_in;
             return;
@@ -560,7 +653,7 @@ static const mp_rom_map_elem_t writer_locals_dict_table[] = {
     { MP_ROM_QSTR(MP_QSTR_attach), MP_ROM_PTR(&writer_attach_obj) },
     { MP_ROM_QSTR(MP_QSTR_open), MP_ROM_PTR(&writer_open_obj) },
     { MP_ROM_QSTR(MP_QSTR_close), MP_ROM_PTR(&writer_close_obj) },
-    { MP_ROM_QSTR(MP_QSTR_publish), MP_ROM_PTR(&writer_publish_obj) },
+    { MP_ROM_QSTR(MP_QSTR_write), MP_ROM_PTR(&writer_write_obj) },
     { MP_ROM_QSTR(MP_QSTR_message), MP_ROM_PTR(&writer_message_obj) },
     { MP_ROM_QSTR(MP_QSTR_transmit), MP_ROM_PTR(&writer_transmit_obj) },
     { MP_ROM_QSTR(MP_QSTR_ack), MP_ROM_PTR(&writer_ack_obj) },
@@ -572,6 +665,7 @@ static MP_DEFINE_CONST_DICT(writer_locals_dict, writer_locals_dict_table);
 MP_DEFINE_CONST_OBJ_TYPE(
     mqttpacket_type_Writer, MP_QSTR_Writer, MP_TYPE_FLAG_NONE,
     make_new, writer_make_new,
+    call, writer_call,
     attr, writer_attr,
     locals_dict, &writer_locals_dict
     );

@@ -86,6 +86,7 @@ class Decoder:
         self._limit = limit
         self.version = 4
         self.delivered = 0
+        self.calling = False
         self.reset(version)
 
     def reset(self, version=0):
@@ -195,12 +196,22 @@ class Decoder:
         return n
 
     def next(self, callback=None):
+        self.calling = False
         while True:
             kind = self._next_packet()
             if callback is None or kind != PUBLISH or not self._plain_message():
                 return kind
-            self.delivered = self.delivered + 1 & 0x3FFFFFFF
-            callback(self.topic, self.payload_bytes, self.retain)
+            if self.deliver(callback) is True:
+                return -1
+
+    def deliver(self, callback):
+        if self.type != PUBLISH:
+            raise ValueError("no message to deliver")
+        self.delivered = self.delivered + 1 & 0x3FFFFFFF
+        self.calling = True
+        result = callback(self.topic, self.payload_bytes, self.retain)
+        self.calling = False
+        return result
 
     def _plain_message(self):
         if self.flags & 6 or not self._topic_len or self.more or self.part or self._skipped:

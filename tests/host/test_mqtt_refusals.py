@@ -153,7 +153,7 @@ def test_lost_acknowledgement_ends_the_connection_although_others_come(start):
 
     def answer(kind: int, packet: bytes) -> bytes | None:
         if kind == CONNECT:
-            return b"\x20\x02\x00\x00"
+            return b"\x20\x02" + bytes((broker.count(CONNECT) > 1, 0))  # it keeps the session
         return b""
 
     with ScriptedBroker(answer) as broker:

@@ -1,6 +1,6 @@
 """What the broker sends rarely: its answer to CONNECT, and the packets DISCONNECT and AUTH of MQTT 5."""
 
-from coldframe.mqtt.client import codec, log
+from coldframe.mqtt.client import MQTTError, codec, log
 from coldframe.mqtt.connection import wake_all
 from coldframe.mqtt.reasons import told
 from micropython import const
@@ -44,17 +44,28 @@ def connack(client, five, packet):
         return
     if packet.session and client._hello[2]:
         raise codec.Malformed(0x82, "the broker has a session that it was told to forget")
-    client._code = 0
     if not packet.session:
-        client._held = ()  # now: messages may be right behind this packet
+        client._held = ()  # now, for messages of the new session may follow at once
     if five:
-        five.check_method(packet)
+        five.check_auth(packet)
+    client._code = 0
+    client._call = client._route or client.on_message  # messages may be right behind
+    if five:
         client._quota, keepalive, name = five.begin(packet)
         if keepalive is not None:
             client._set_keepalive(keepalive)
         if name:
             client._hello = (name,) + client._hello[1:]
     client._wake()
+
+
+def refused(client, m, packet):
+    """An acknowledgement that says no."""
+    error = MQTTError("%s: %s" % (m.topic, told(packet, 5)))
+    if m.task is None:
+        log.error("publishing to %s", error)
+    client._progress = client._in
+    client._settle(m, error)
 
 
 def redirect(client, five, packet):

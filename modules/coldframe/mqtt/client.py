@@ -6,8 +6,8 @@
     five.py, requests.py   MQTT 5; request(), reauth()
     answers.py             what the broker sends rarely
 
-One task, run() in connection.py, makes connections and watches over them. What the broker sends is taken in ready(), which the
-event loop calls directly (see poller.py); what goes out is written by whoever publishes (class Writer).
+One task, run() in connection.py, makes connections and watches over them. What the broker sends is taken in ready(),
+which the event loop calls directly (see poller.py); what goes out is written by whoever publishes (class Writer).
 """
 
 import asyncio
@@ -46,7 +46,7 @@ _ACCEPTED = const(1)
 _RELEASED = const(2)
 _DONE = const(3)
 _FAILED = const(4)
-_DUP = const(8)  # in its flags: it has been sent
+_DUP = const(8)  # in its flags
 _NOWAIT = const(16)  # in its flags: its publisher waits only until it is accepted
 
 # Why ready() takes nothing more from the stream.
@@ -155,7 +155,9 @@ class Client(Connection):
 
         self._rx = bytearray(buffer)
         self.packet = codec.Decoder(self._rx, limit, version)
-        self._writer = Writer(bytearray(_TX))
+        # The writer is publish() itself: in C it does what is plain, and asks the publish() below for the rest.
+        self._writer = Writer(bytearray(_TX), self, self.publish, _pause, _ENDED)
+        self.publish = self._writer
         self.version = version
         self._five = None  # what MQTT 5 needs beyond this
         hello = ()
@@ -178,6 +180,7 @@ class Client(Connection):
         self._held = ()  # identifiers of QoS 2 messages that were delivered and are not yet released
         self._subs = None  # of subs.py
         self._route = None  # who gets the messages instead of on_message
+        self._call = None  # who gets them now; None: nobody, or there is no connection
         self._partial = None  # topic of a message that on_large has not had all of
         self._next = None  # where the next connection goes instead
         self._spill = spill
@@ -262,34 +265,27 @@ class Client(Connection):
             error = five.refuses(topic, payload, qos << 1 | (1 if retain else 0), props)
             if error:
                 raise MQTTError(error)
-        if not qos:
-            try:
-                if five:
-                    done = five.publish(writer, topic, payload, retain, props)
-                else:
-                    done = writer.publish(topic, payload, retain)
-                if done is True:
-                    return _ENDED
-                if done:
-                    return _pause()
-                if done is None and not self._live:
-                    self.dropped += 1
-                    return _ENDED
-                self._look()
-                if done is None or not (writer.busy and not isinstance(payload, (bytes, str))):
-                    from coldframe.mqtt.more import publish
-
-                    return publish(self, topic, payload, retain, props, done)
-            except OSError as er:
-                self._lost(er)
+        if qos:
+            flags = qos << 1 | (1 if retain else 0) | (0 if wait else _NOWAIT)
+            m = writer.message(self, topic, payload, flags, props)
+            self._admit(m)
+            return m if wait or not m.state else _ENDED
+        done = (
+            five.publish(writer, topic, payload, retain, props)
+            if five
+            else writer.write(topic, payload, retain)
+        )
+        if done is None:
+            if not self._live:
                 self.dropped += 1
-            return _ENDED
-        m = writer.message(self, topic, payload, qos << 1 | (1 if retain else 0) | (0 if wait else _NOWAIT), props)
-        if len(self._window) < self._size and not self._space.peek() and not self._spill:
-            self._accept(m)
-            if not wait:
                 return _ENDED
-        return m
+            from coldframe.mqtt.more import publish
+
+            self._look()
+            return publish(self, topic, payload, retain, props)
+        if done is True:
+            return _ENDED
+        return _pause() if done else self._later(payload)
 
     async def subscribe(self, filter, qos=0, callback=None, *, options=0):
         """Subscribe, now and after each reconnect, and wait for the broker's answer.
@@ -369,11 +365,14 @@ class Client(Connection):
         self.connections += 1
         self._since = ticks_ms()
         self._live = True
-        self._writer.open()
+        if self._five:
+            self._writer.open(self._five.plain())
+        else:
+            self._writer.open()
         self._sent = 0
         if not self._session:
             for m in list(self._window):
-                m.flags &= ~_DUP  # a message of the new session
+                m.flags &= ~_DUP  # to the new session it is a new message
                 if m.state == _RELEASED:
                     self._settle(m, None)  # the broker had it, and has forgotten only that
         if self._subs:
@@ -388,73 +387,97 @@ class Client(Connection):
 
     # ---- coming in
 
+    # What runs for each message keeps its frame within 11 words (parameters, locals, stack, 3 for a try): a larger
+    # one would be taken from the heap, which costs far more than the call.
+
     def ready(self, events):
         """Called by the event loop (see poller.py) when there is something to read, or room to write."""
+        if events & ~_POLLIN:
+            self._drained()
+        self._read()
+        self._look()
+
+    def _drained(self):
+        # The stream has room again.
         writer = self._writer
+        left = writer.left
+        if left:
+            if writer.flush():
+                self._paused &= ~_FULL
+                self._pump()
+            if writer.left < left:
+                self._in = ticks_ms()  # that it takes more again means that the other end has taken some
+            wake_all(self._turn)
+
+    def _read(self):
         packet = self.packet
         fills = _FILLS
-        try:
-            if events & ~_POLLIN and writer.left:
-                left = writer.left
-                if writer.flush():
-                    self._paused &= ~_FULL
-                    self._pump()
-                if writer.left < left:
-                    self._in = ticks_ms()  # that it takes more again means that the other end has taken some
-                wake_all(self._turn)
-            while not self._paused:
-                kind = packet.next()
-                if kind == _PUBLISH:
-                    self._message(packet)
-                elif kind:
-                    self._packet(kind, packet)
-                elif not fills:
-                    self.again = core._io_queue.again = True
+        if self._code == 0:
+            self._call = self._route or self.on_message
+        while not self._paused:
+            n = packet.next(self._call)  # which gets the messages of QoS 0 from there
+            if n == _PUBLISH:
+                self._message(packet)
+            elif n > 0:
+                self._packet(n, packet)
+            elif n:
+                pass  # the callback wants no more, and has set _paused
+            elif fills:
+                fills -= 1
+                n = packet.fill(self._stream)
+                if not n:
+                    if n is not None:
+                        self._lost("closed by the broker")
                     break
-                else:
-                    n = packet.fill(self._stream)
-                    if not n:
-                        if n is not None:
-                            self._lost("closed by the broker")
-                        break
-                    self._in = ticks_ms()
-                    fills -= 1
-            if self._sent < len(self._window):
-                self._pump()  # what the broker's receive maximum has held back
-            if writer.left:
-                writer.flush()
-            if self._space.peek():
-                self._freed()
-        except Exception as er:  # OSError, MemoryError, and Malformed, after which no byte can be trusted
-            self._lost(er)
+                self._in = ticks_ms()
+            else:
+                self.again = core._io_queue.again = True
+                break
+        self._writer.flush()
+        if self._space.peek():
+            self._freed()
+        if self._sent < len(self._window):
+            self._pump()  # an acknowledgement may have made room in the broker's quota
+
+    def failed(self, er):
+        """Called when ready() has raised an exception."""
+        packet = self.packet
+        if packet.calling:  # it was the callback's
+            log.exception("on_message, topic %s", packet.topic, exc_info=er)
+            self.again = core._io_queue.again = True  # there may be more in the buffer
+            try:
+                if packet.qos:
+                    self._confirm(packet.qos, packet.id)
+                return
+            except Exception as again:
+                er = again
+        self._lost(er)  # the stream's or the decoder's: not a byte can be trusted any more
         self._look()
 
     def _message(self, packet):
-        if self._code is None:
+        # One that wants an acknowledgement, or is not plain.
+        if self._call is None and self._code is None:
             raise codec.Malformed(0x82, "a message came before CONNACK")
-        qos = packet.qos
-        id = packet.id
-        more = packet.more
-        topic = self._five.topic(packet) if self._five else packet.topic
-        if more or packet.part or packet.skipped:
-            from coldframe.mqtt.more import large
+        if self._five or packet.more or packet.part or packet.skipped:
+            from coldframe.mqtt.more import message
 
-            large(self, packet, topic)
-        elif qos != 2 or id not in self._held:
-            self._received += 1
-            call = self._route or self.on_message
-            if call is not None:
-                try:
-                    call(topic, packet.payload_bytes, packet.retain)
-                except Exception as er:
-                    log.exception("on_message, topic %s", topic, exc_info=er)
-        if qos and not more:
-            if qos == 2 and id not in self._held:
-                self._held = self._held or []
-                self._held.append(id)
-                if self._five and len(self._held) > self._five.receive_max:
-                    raise codec.Malformed(0x93, "more messages at once than receive_max")
-            self._answer(_PUBACK if qos == 1 else _PUBREC, id)
+            message(self, packet)
+            return
+        if packet.qos != 2 or packet.id not in self._held:
+            if self._call is None:
+                self._received += 1
+            else:
+                packet.deliver(self._call)
+        if packet.qos:
+            self._confirm(packet.qos, packet.id)
+
+    def _confirm(self, qos, id):
+        if qos == 2 and id not in self._held:
+            self._held = self._held or []
+            self._held.append(id)
+            if self._five and len(self._held) > self._five.receive_max:
+                raise codec.Malformed(0x93, "more messages at once than receive_max")
+        self._answer(_PUBACK if qos == 1 else _PUBREC, id)
 
     def _answer(self, kind, id, code=0):
         if not self._writer.ack(kind, id, code) and not self._writer.flush():
@@ -485,34 +508,43 @@ class Client(Connection):
             other(self, kind, packet)
 
     def _acknowledged(self, kind, packet):
-        id = packet.id
+        m = self._find(packet.id)
+        if m is None:
+            if kind == _PUBREC:
+                self._answer(_PUBREL, packet.id, 0x92)
+        elif packet.code >= 0x80 and kind != _PUBCOMP:
+            from coldframe.mqtt.answers import refused
+
+            refused(self, m, packet)
+        elif kind == (_PUBCOMP if m.flags & 4 else _PUBACK):
+            self._progress = self._in
+            self._settle(m, None)
+        elif kind == _PUBREC and m.flags & 4:
+            self._progress = self._in
+            m.state = _RELEASED
+            m.payload = None
+            self._answer(_PUBREL, m.id)
+
+    def _find(self, id):
         for m in self._window:  # the first, nearly always: brokers acknowledge in order
             if m.id == id:
-                break
-        else:
-            if kind == _PUBREC:
-                self._answer(_PUBREL, id, 0x92)
-            return
-        error = None
-        if packet.code >= 0x80 and kind != _PUBCOMP:
-            from coldframe.mqtt.reasons import told
-
-            error = MQTTError("%s: %s" % (m.topic, told(packet, self.version)))
-            if not m.task:
-                log.error("publishing to %s", error)
-        elif kind == _PUBREC:
-            if m.flags & 4 and m.state <= _RELEASED:
-                m.state = _RELEASED
-                m.payload = None
-                self._progress = self._in
-                self._answer(_PUBREL, id)
-            return
-        elif kind != (_PUBCOMP if m.flags & 4 else _PUBACK):
-            return
-        self._progress = self._in
-        self._settle(m, error)
+                return m
 
     # ---- going out
+
+    def _later(self, payload):
+        # One has been taken, but is not yet with the stream.
+        self._look()
+        if isinstance(payload, (bytes, str)) or not self._writer.busy:
+            return _ENDED
+        from coldframe.mqtt.more import written
+
+        return written(self)  # it must not be changed before
+
+    def _admit(self, m):
+        # A new message of QoS 1 or 2: is there room for it, and does nobody wait for that?
+        if len(self._window) < self._size and not self._space.peek():
+            self._accept(m)
 
     def _settle(self, m, error):
         # A message has been acknowledged, or refused.
@@ -569,45 +601,37 @@ class Client(Connection):
         n = self._id
         while True:
             n = n % 65535 + 1
-            for m in self._window:
-                if m.id == n:
-                    break
-            else:
-                if not self._subs or n not in self._subs.asked:
-                    self._id = n
-                    return n
+            if self._find(n) is None and not (self._subs and n in self._subs.asked):
+                self._id = n
+                return n
 
     def _pump(self):
         # Send what waits, as far as the stream has room: subscriptions, then the window, oldest first.
-        writer = self._writer
-        window = self._window
-        subs = self._subs
-        try:
-            while self._live and not self._paused & _STREAMING:
-                if subs and subs.unasked:
-                    if not subs.ask():
-                        break
-                elif self._sent < len(window) and self._sent < self._quota:
-                    m = window[self._sent]
-                    if self._five and m.state != _RELEASED:
-                        error = self._five.refuses(m.topic, m.payload, m.flags, m.props)
-                        if error:
-                            self._settle(m, MQTTError(error))
-                            continue
-                    if m.state == _RELEASED:
-                        if writer.left:
-                            break
-                        writer.ack(_PUBREL, m.id)
-                        writer.flush()
-                    elif m.key is False or writer.transmit(m) is None:
-                        break
-                    self._sent += 1
-                    self._ask()
-                else:
-                    break
-        except OSError as er:
-            self._lost(er)
+        while self._live and not self._paused & _STREAMING and self._send_next():
+            pass
         self._look()
+
+    def _send_next(self):
+        # True when something was sent, or settled.
+        i = self._sent
+        if self._subs and self._subs.unasked:
+            return self._subs.ask()
+        if i >= len(self._window) or i >= self._quota:
+            return False
+        m = self._window[i]
+        if m.state == _RELEASED:
+            if self._writer.left:
+                return False
+            self._writer.ack(_PUBREL, m.id)
+            self._writer.flush()
+        elif m.key is False or self._five and self._five.settles(m):
+            return m.key is not False
+        elif self._writer.transmit(m) is None:
+            return False
+        self._sent = i + 1
+        self._ask()
+        return True
+
 
 async def _pause():
     await core.sleep_ms(0)

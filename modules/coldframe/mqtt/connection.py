@@ -95,7 +95,7 @@ class Connection:
         transport = self._transport
         five = self._five
         self.version = version = 5 if five else 4
-        self.why = self._code = None
+        self.why = self._code = self._call = None
         try:
             try:
                 self._stream = await asyncio.wait_for_ms(transport.open(), self._response)

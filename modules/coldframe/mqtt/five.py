@@ -100,12 +100,18 @@ class Five:
                 pairs.append((_AUTH_DATA, self.auth[1]))
         return packed(pairs, self._props), self._will_props
 
+    def check_auth(self, packet):
+        """Raise Malformed if the broker authenticates in another way than was asked for."""
+        method = packet.prop(_AUTH_METHOD)
+        if method is not None and (not self.auth or method != self.auth[0]):
+            raise codec.Malformed(0x82, "authentication method %s was not asked for" % method)
+
     def answer(self, packet):
         """The broker's AUTH packet."""
         client = self._client
-        method = packet.prop(_AUTH_METHOD)
-        if not self.auth or method != self.auth[0]:
-            raise codec.Malformed(0x82, "AUTH with a method that was not asked for")
+        if not self.auth:
+            raise codec.Malformed(0x82, "AUTH that was not asked for")
+        self.check_auth(packet)
         if packet.code == _CONTINUE:
             data = self.auth[2](packet.prop(_AUTH_DATA))
             self._send_auth(_CONTINUE, data)
@@ -114,12 +120,6 @@ class Five:
             self.waiting = False
         else:
             raise codec.Malformed(0x82, "AUTH that was not asked for")
-
-    def check_method(self, packet):
-        """The broker has accepted: with the authentication method that was asked for, if it names one."""
-        method = packet.prop(_AUTH_METHOD)
-        if method is not None and not (self.auth and method == self.auth[0]):
-            raise codec.Malformed(0x82, "CONNACK with a method that was not asked for")
 
     def reauth(self, data):
         """Start a new authentication on this connection."""
@@ -189,26 +189,48 @@ class Five:
             if n + 14 > self.max_packet:
                 room = bytearray(n + 20 - size(payload))
                 n = size(payload) + codec.publish(
-                    room, topic, size(payload), flags >> 1 & 3, flags & 1, False, 1 if flags & 6 else 0, props or b""
+                    room,
+                    topic,
+                    size(payload),
+                    flags >> 1 & 3,
+                    flags & 1,
+                    False,
+                    1 if flags & 6 else 0,
+                    props or b"",
                 )
                 if n > self.max_packet:
                     return "%s: %d bytes, the broker takes %d at most" % (topic, n, self.max_packet)
         return None
 
+    def settles(self, m):
+        """Is a message in the window one that the broker would refuse? It is settled then."""
+        error = self.refuses(m.topic, m.payload, m.flags, m.props)
+        if error:
+            from coldframe.mqtt.client import MQTTError
+
+            self._client._settle(m, MQTTError(error))
+        return bool(error)
+
+    def plain(self):
+        """For Writer.open(): 1 if QoS 0, 2 if QoS 1 and 2 need nothing that is done here."""
+        if self.max_qos < 2 or not self.retain or self.max_packet:
+            return 0
+        return 2 if self.alias_max else 3
+
     def publish(self, writer, topic, payload, retain, props):
-        """Writer.publish() of QoS 0, with a topic alias where that saves bytes."""
+        """Writer.write() of QoS 0, with a topic alias where that saves bytes."""
         if self.alias_max and not props:
             aliases = self.aliases
             known = aliases.get(topic)
             if known:
-                return writer.publish("", payload, retain, known)
+                return writer.write("", payload, retain, known)
             if len(aliases) < self.alias_max and size(topic) > 3:
                 alias = packed(((_ALIAS, len(aliases) + 1),))
-                done = writer.publish(topic, payload, retain, alias)
+                done = writer.write(topic, payload, retain, alias)
                 if done is not None:  # else the broker does not know it yet
                     aliases[topic] = alias
                 return done
-        return writer.publish(topic, payload, retain, props)
+        return writer.write(topic, payload, retain, props)
 
     # ---- messages in
 
@@ -238,6 +260,8 @@ class Five:
             raise ValueError("%s: the broker has no shared subscriptions" % filter)
         if not self.wildcard and ("+" in filter or "#" in filter):
             raise ValueError("%s: the broker has no wildcard subscriptions" % filter)
+        if self.max_packet and size(filter) + 9 > self.max_packet:
+            raise ValueError("%s: the broker takes packets of %d bytes at most" % (filter, self.max_packet))
 
 
 def size(data):

@@ -26,7 +26,9 @@ class Messages:
         self._qos = qos
         self._size = size
         self._queue = []
-        self._callback = self._put  # each mention of a method makes another object, and one must be known again
+        self._callback = (
+            self._put
+        )  # each mention of a method makes another object, and one must be known again
         self._waiting = core.TaskQueue()  # who waits for a message
         self._asked = self._closed = self._guarded = False
 

@@ -9,22 +9,25 @@ from micropython import const
 _OVER = const(4)  # as in client.py
 _STREAMING = const(8)
 
-async def publish(client, topic, payload, retain, props, taken):
-    """Go on with a QoS 0 message for which the stream had no room, or not enough (``taken`` is not None)."""
+
+async def publish(client, topic, payload, retain, props):
+    """Go on with a QoS 0 message for which the stream has no room."""
     writer = client._writer
+    taken = None
     while taken is None:
         yield wait(client)
         if not client._live:
             client.dropped += 1
             return
-        try:
-            taken = writer.publish(topic, payload, retain, props)
-        except OSError as er:
-            client._lost(er)
-            client.dropped += 1
-            return
+        taken = writer.write(topic, payload, retain, props)
         client._look()
     while writer.busy:
+        yield wait(client)
+
+
+async def written(client):
+    """Wait until the writer needs the publisher's payload no longer."""
+    while client._writer.busy:
         yield wait(client)
 
 
@@ -42,7 +45,9 @@ async def drain(client, timeout):
         except asyncio.TimeoutError:
             return False
         return True
-    while (client._window or client._space.peek() or client._live and client._writer.left) and not client._closing:
+    while (
+        client._window or client._space.peek() or client._live and client._writer.left
+    ) and not client._closing:
         yield wait(client)
     return not client._window
 
@@ -68,17 +73,32 @@ async def disconnect(client):
         yield wait(client)
 
 
-def large(client, packet, topic):
-    """A part of a message that does not fit the buffer, or the end of one that was skipped."""
+def message(client, packet):
+    """A message that is not plain: it does not fit the buffer, was skipped, or is one of MQTT 5."""
+    five = client._five
+    topic = five.topic(packet) if five else packet.topic
+    qos = packet.qos
     if packet.skipped:
         client.skipped += 1
         log.warning("skipped %s: larger than the limit", topic)
-        return
+    elif qos != 2 or packet.id not in client._held:  # else it has come before
+        if packet.more or packet.part:
+            large(client, packet, topic)
+        elif client._call is not None:
+            client._received += 1
+            try:
+                client._call(topic, packet.payload_bytes, packet.retain)
+            except Exception as er:
+                log.exception("on_message, topic %s", topic, exc_info=er)
+    if qos and not packet.more:
+        client._confirm(qos, packet.id)
+
+
+def large(client, packet, topic):
+    """A part of a message that does not fit the buffer."""
     part = packet.part
     more = packet.more
     call = client.on_large
-    if packet.qos == 2 and packet.id in client._held:
-        return  # it has come before
     if call is None:
         if not part:
             client.skipped += 1

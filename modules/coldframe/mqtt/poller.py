@@ -6,8 +6,9 @@ A link costs neither: its ready() is called straight from the event loop. A link
     poll         what to poll for the stream
     again        set True, with the poller's again, when there is more to do whatever poll says: a stream may
                  hold data in memory
-    ready(ev)    called with the poll events; must be quick and must not raise. No task is running then:
-                 what waits for something belongs into asyncio.create_task().
+    ready(ev)    called with the poll events; must be quick. No task is running then: what waits for something
+                 belongs into asyncio.create_task().
+    failed(er)   called with the exception, if ready() raises one
 
 For everything else the loop behaves as it always does (asyncio.core of MicroPython 1.26).
 """
@@ -26,43 +27,59 @@ class Poller(core.IOQueue):
         self.again = False
 
     def wait_io_event(self, dt):
-        links = self.links
         again = self.again
         if again:
             self.again = False
             dt = 0
         for s, ev in self.poller.ipoll(dt):
-            for link in links:
-                if link.poll is s:
-                    link.ready(ev)
-                    break
+            link = self._link(s)
+            if link is None:
+                self._wake(s, ev)
             else:
-                # As upstream's.
-                sm = self.map[id(s)]
-                if ev & ~select.POLLOUT and sm[0] is not None:
-                    core._task_queue.push(sm[0])
-                    sm[0] = None
-                if ev & ~select.POLLIN and sm[1] is not None:
-                    core._task_queue.push(sm[1])
-                    sm[1] = None
-                if sm[0] is None and sm[1] is None:
-                    self._dequeue(s)
-                elif sm[0] is None:
-                    self.poller.modify(s, select.POLLOUT)
-                else:
-                    self.poller.modify(s, select.POLLIN)
+                try:
+                    link.ready(ev)
+                except Exception as er:
+                    link.failed(er)
         if again:
-            for link in links:
+            for link in self.links:
                 if link.again:
                     link.again = False
-                    link.ready(select.POLLIN)
+                    try:
+                        link.ready(select.POLLIN)
+                    except Exception as er:
+                        link.failed(er)
+
+    def _link(self, s):
+        for link in self.links:
+            if link.poll is s:
+                return link
+
+    def _wake(self, s, ev):
+        # As upstream's.
+        sm = self.map[id(s)]
+        if ev & ~select.POLLOUT and sm[0] is not None:
+            core._task_queue.push(sm[0])
+            sm[0] = None
+        if ev & ~select.POLLIN and sm[1] is not None:
+            core._task_queue.push(sm[1])
+            sm[1] = None
+        if sm[0] is None and sm[1] is None:
+            self._dequeue(s)
+        elif sm[0] is None:
+            self.poller.modify(s, select.POLLOUT)
+        else:
+            self.poller.modify(s, select.POLLIN)
 
     def watch(self, link, events):
         """Poll a link for these events from now on; 0 for none of them."""
         s = link.poll
         if link not in self.links:
             self.links.append(link)
-            self.map[id(s)] = (None, None, s)  # no task waits here, but the loop must know that something may come
+            self.map[id(s)] = (
+                None,
+                None,
+                s,
+            )  # no task waits here, but the loop must know that something may come
         if events:
             self.poller.register(s, events)
         else:

@@ -46,6 +46,14 @@ class Subs:
         client = self._client
         filter = self.unasked[0]
         options = self.known.get(filter, _GRANTED)
+        if options >= 0 and client._five:
+            try:
+                client._five.check_filter(filter)
+            except ValueError as er:
+                log.error(er)
+                options = _GRANTED
+                if filter in self.known:
+                    self.drop(filter)
         if options < _GRANTED:  # else it was settled meanwhile
             n = client._new_id()
             buf = bytearray(len(filter.encode()) + 13)
@@ -82,7 +90,9 @@ class Subs:
             elif packet.codes[0] >= 0x80:
                 from coldframe.mqtt.reasons import told
 
-                log.error("the broker refused the subscription to %s: %s", f, told(packet, self._client.version))
+                log.error(
+                    "the broker refused the subscription to %s: %s", f, told(packet, self._client.version)
+                )
                 self.drop(f)
             elif options != _GONE:
                 self.known[f] = options & _OPTIONS | _GRANTED | packet.codes[0] << 8

@@ -10,7 +10,7 @@ from coldframe.codec_py import ack, publish
 from micropython import const
 
 _RESERVE = const(24)  # bytes of the buffer that only acknowledgements and pings may use
-_BURST = const(32)  # packets after which publish() says that the other tasks want their turn
+_BURST = const(32)  # packets after which write() says that the other tasks want their turn
 
 _RELEASED = const(2)
 _DONE = const(3)
@@ -62,7 +62,9 @@ class Message:
 class Writer:
     """The outgoing half of a connection."""
 
-    def __init__(self, buf):
+    def __init__(self, buf, owner=None, slow=None, pause=None, ended=None):
+        self._owner = owner
+        self._slow = slow
         if not isinstance(buf, bytearray):
             raise TypeError("buf: expected a bytearray")
         if len(buf) < 64:
@@ -81,7 +83,10 @@ class Writer:
         self._more = None
         self._more_at = self._more_len = 0
 
-    def open(self):
+    def __call__(self, *args, **options):
+        return self._slow(*args, **options)
+
+    def open(self, plain=3):
         self._open = True
 
     def close(self):
@@ -123,6 +128,15 @@ class Writer:
     def _drain(self):
         if self._writing or self._stream is None:
             return False
+        try:
+            return self._drain_or_raise()
+        except Exception as er:
+            if not self._writing or self._owner is None:
+                raise
+            self._owner._lost(er)
+            return False
+
+    def _drain_or_raise(self):
         if self._more is not None:
             self._pos = self._pour(self._buf, self._pos, self._split)
             if self._pos < self._split:
@@ -159,8 +173,8 @@ class Writer:
             raise ValueError("topic and properties need %d bytes, there are %d" % (n, most))
         return memoryview(room)[:n]
 
-    def publish(self, topic, payload, flags=0, props=None):
-        return self._publish(topic, payload, 1 if flags else 0, 0, props)
+    def write(self, topic, payload, retain=False, props=None):
+        return self._publish(topic, payload, 1 if retain else 0, 0, props)
 
     def _publish(self, topic, payload, flags, id, props):
         if isinstance(payload, str):
