@@ -260,8 +260,6 @@ class Five:
             raise ValueError("%s: the broker has no shared subscriptions" % filter)
         if not self.wildcard and ("+" in filter or "#" in filter):
             raise ValueError("%s: the broker has no wildcard subscriptions" % filter)
-        if self.max_packet and size(filter) + 9 > self.max_packet:
-            raise ValueError("%s: the broker takes packets of %d bytes at most" % (filter, self.max_packet))
 
 
 def size(data):

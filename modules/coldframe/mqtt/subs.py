@@ -46,14 +46,6 @@ class Subs:
         client = self._client
         filter = self.unasked[0]
         options = self.known.get(filter, _GRANTED)
-        if options >= 0 and client._five:
-            try:
-                client._five.check_filter(filter)
-            except ValueError as er:
-                log.error(er)
-                options = _GRANTED
-                if filter in self.known:
-                    self.drop(filter)
         if options < _GRANTED:  # else it was settled meanwhile
             n = client._new_id()
             buf = bytearray(len(filter.encode()) + 13)
