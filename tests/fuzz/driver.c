@@ -59,6 +59,7 @@ int main(int argc, char **argv) {
     signal(SIGABRT, on_abort); // of CHECK, and of the sanitizers with abort_on_error
     if (argc == 2 && strcmp(argv[1], "cases") == 0) {
         run_cases();
+        run_cases_ringlog();
         return 0;
     }
     if (argc == 3) {

@@ -22,6 +22,7 @@ void fuzz_ringlog(const uint8_t *data, size_t size);
 
 // Cases of their own, beside the targets (cases.c).
 void run_cases(void);
+void run_cases_ringlog(void); // cases_ringlog.c
 
 // Packets decoded, packets encoded, records read: a harness whose inputs are all
 // refused at their first byte tests nothing, and this shows it.

@@ -68,8 +68,8 @@ def encode(codec, p):
             }  # fmt: skip
             if props is not None:
                 options["will_props"] = block(codec, will["props"])
-        password = None if password is None else unhexlify(password)
-        return codec.connect(BUF, p["client"], p["keepalive"], p["clean"], p.get("user"), password, props=props, **options)
+        options["password"] = None if password is None else unhexlify(password)
+        return codec.connect(BUF, p["client"], p["keepalive"], p["clean"], p.get("user"), props=props, **options)
     if cmd == "connack":
         return codec.connack(BUF, p["session"], p["code"], props)
     if cmd == "publish":
