@@ -183,7 +183,6 @@ class Client(Connection):
         self._call = None  # who gets them now; None: nobody, or there is no connection
         self._partial = None  # topic of a message that on_large has not had all of
         self._next = None  # where the next connection goes instead
-        self._spill = spill
         self._id = 0
 
         self._task = None  # of run()
@@ -205,6 +204,10 @@ class Client(Connection):
         self.again = False
         self._events = 0
         self._paused = _OVER  # why ready() takes nothing from the stream
+        if spill is not None:
+            from coldframe.mqtt.spilled import Spilled
+
+            Spilled(self, spill)
 
     # ---- for the user
 

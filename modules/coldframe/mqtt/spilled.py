@@ -1,19 +1,28 @@
-"""A Client that has a spill file: which messages go there, and how they come back. Loaded only where there is one.
+"""A Client with a spill file: which messages go there, and how they come back. Loaded only where there is one.
 
 With a connection, room in the window and nothing waiting in the file, a message goes out from RAM; its publisher waits
 for the acknowledgement. Else, and always with wait=False, it is stored, and publish() is done. What is stored goes into
 the window in order, as there is room. When the connection is lost, what is in the window in RAM only is stored too. Of
 QoS 2, the file has each step before the packet that depends on it leaves.
+
+A client without a file pays nothing for this: Spilled puts its own methods in the place of some of one client's.
 """
 
+import asyncio
 from asyncio import core
 from time import ticks_ms
 
 from coldframe.log import getLogger
+from coldframe.mqtt.client import Client
+from coldframe.mqtt.subs import wait
 from micropython import const
 
+_CONNACK = const(2)  # packet types
+_PUBREC = const(5)
+_PUBREL = const(6)
 _ACCEPTED = const(1)  # states and flags of a Message, as in client.py
 _RELEASED = const(2)
+_DONE = const(3)
 _DUP = const(8)
 _NOWAIT = const(16)
 
@@ -21,30 +30,35 @@ log = getLogger("mqtt")
 
 
 class Spilled:
-    """The spill file of a client, and the client's side of it."""
+    """Puts a spill file behind a client, and itself between the two."""
 
     def __init__(self, client, spill):
         self._client = client
         self._spill = spill
         self._fresh = False  # identifiers in the file mean nothing to the broker
         self._room = 0  # messages done since waiting publishers were told
+        for name in (
+            "admit",
+            "await",
+            "settle",
+            "freed",
+            "new_id",
+            "begin",
+            "over",
+            "packet",
+            "acknowledged",
+            "confirm",
+        ):
+            setattr(client, "_" + name, getattr(self, "_" + name))
+        client.drain = self.drain
         spill.load()
         if spill.incoming_ids():
             client._held = list(spill.incoming_ids())
 
-    @property
-    def pending(self):
-        """How many messages are in the file only."""
-        return self._spill.pending
-
-    def uses(self, id):
-        """Whether a message that is not yet in the window has this packet identifier."""
-        return self._spill.uses(id)
-
     # ---- going out
 
-    def take(self, m):
-        """A new message. True: it is stored; False: it goes into the window; None: there is no room for it now."""
+    def _take(self, m):
+        # A new message. True: it is stored; False: it goes into the window; None: there is no room for it now.
         client = self._client
         spill = self._spill
         direct = len(client._window) < client._size and not spill.pending
@@ -57,11 +71,30 @@ class Spilled:
         if key is None:
             # Full, or the flash is broken.
             return False if direct and client._live else None
-        self.refill()
+        m.state = _DONE  # as far as its publisher is concerned
+        self._refill()
         return True
 
-    def refill(self):
-        """Move messages from the file into the window, as there is room, and send them."""
+    def _admit(self, m):
+        if not self._client._space.peek() and self._take(m) is False:
+            self._client._accept(m)
+
+    def _await(self, m):
+        client = self._client
+        if m.state and m.flags & _NOWAIT:
+            return  # accepted or stored, and more is not waited for
+        if not m.state and not client._closing:
+            took = self._take(m)
+            if took:
+                return
+            if took is None:
+                client._space.push(core.cur_task)
+                core.cur_task.data = client._space  # where asyncio, to cancel the task, calls remove()
+                return
+        Client._await(client, m)
+
+    def _refill(self):
+        # Move messages from the file into the window, as there is room, and send them.
         client = self._client
         spill = self._spill
         if not client._live or not spill.pending:
@@ -89,37 +122,59 @@ class Spilled:
                 m.flags |= _DUP
                 m.id = id
             else:
-                m.id = client._new_id()
+                m.id = self._new_id()
                 if qos == 2:
                     self._safely(spill.assign, key, m.id)
             if not window:
                 client._progress = ticks_ms()
             window.append(m)
-        self.sync()
+        self._sync()
         client._pump()
 
-    def freed(self):
-        """How many publishers that wait for room may look again."""
-        n = self._room
-        self._room = 0
-        return n
+    def _acknowledged(self, kind, packet):
+        client = self._client
+        if kind == _PUBREC and packet.code < 0x80:
+            m = client._find(packet.id)
+            if m is not None and m.flags & 4 and m.key is not None and m.key is not False:
+                self._safely(self._spill.released, m.key)
+                self._sync()  # before PUBREL goes out
+        Client._acknowledged(client, kind, packet)
 
-    def released(self, m):
-        """PUBREC has come; PUBREL is about to go out."""
-        if m.key is not None:
-            self._safely(self._spill.released, m.key)
-            self.sync()
-
-    def settled(self, key):
-        """A message is acknowledged, or refused, or void."""
+    def _settle(self, m, error):
+        key = m.key
+        Client._settle(self._client, m, error)
         self._room += 1
         if key is not None and key is not False:
             self._spill.done(key)
+        self._refill()
 
-    def over(self):
-        """The connection is over: what is in the window in RAM only is stored, if its place is behind all others."""
+    def _freed(self):
+        client = self._client
+        Client._freed(client)
+        # What is done has made room in the file, if not in the window.
+        while self._room and client._space.peek():
+            self._room -= 1
+            core._task_queue.push(client._space.pop())
+        self._room = 0
+
+    def _new_id(self):
+        while True:
+            id = Client._new_id(self._client)
+            if not self._spill.uses(id):
+                return id
+
+    def _begin(self):
+        client = self._client
+        Client._begin(client)
+        self._refill()
+        self._freed()
+
+    def _over(self):
+        client = self._client
+        Client._over(client)
+        # What is in the window in RAM only is stored, if its place is behind all others.
         spill = self._spill
-        window = self._client._window
+        window = client._window
         if not spill.pending:
             i = len(window)
             while i and window[i - 1].key is None:
@@ -140,26 +195,48 @@ class Spilled:
                 if m.task is not None:
                     core._task_queue.push(m.task)
                     m.task = None
-        self.sync()
+        self._sync()
+
+    async def drain(self, timeout=None):
+        """See Client.drain()."""
+        if timeout is not None:
+            try:
+                return await asyncio.wait_for(self.drain(), timeout)
+            except asyncio.TimeoutError:
+                return False
+        client = self._client
+        while True:
+            done = await Client.drain(client)
+            if not self._spill.pending:
+                return done
+            if client._closing:
+                return False
+            yield wait(client)
 
     # ---- coming in
 
-    def incoming(self, id):
-        """A QoS 2 message was delivered; PUBREC is about to go out."""
-        self._safely(self._spill.incoming, id)
-        self.sync()
-
-    def forget(self, id):
-        """PUBREL has come; PUBCOMP is about to go out. None: the broker has no session."""
-        if id is None:
+    def _packet(self, kind, packet):
+        client = self._client
+        if kind == _PUBREL and packet.id in client._held:
+            self._note(self._spill.forget, packet.id)  # before PUBCOMP goes out
+        Client._packet(client, kind, packet)
+        if kind == _CONNACK and client._code == 0 and not client._session:
             self._fresh = True
-        self._safely(self._spill.forget, id)
-        self.sync()
+            self._note(self._spill.forget, None)
+
+    def _confirm(self, qos, id):
+        client = self._client
+        if qos == 2 and id not in client._held:
+            self._note(self._spill.incoming, id)  # before PUBREC goes out
+        Client._confirm(client, qos, id)
 
     # ----
 
-    def sync(self):
-        """Make what was noted safe from a power cut."""
+    def _note(self, function, id):
+        self._safely(function, id)
+        self._sync()
+
+    def _sync(self):
         if self._spill.dirty:
             self._safely(self._spill.sync)
 
