@@ -344,9 +344,10 @@ def check_props(buf, at, end, kind):
         id, _, at = read_prop(buf, at, end)
         if kind not in _PROPS[id][1]:
             raise Bad(*PROP_ID)
-        if id in seen and id != 0x26 and not (id == 0x0B and kind == PUBLISH):
+        if id not in seen:  # thousands of user properties cost no memory: CVE-2021-41039
+            seen.append(id)
+        elif id != 0x26 and not (id == 0x0B and kind == PUBLISH):
             raise Bad(*PROP_TWICE)
-        seen.append(id)
     if (0x16 in seen or kind == AUTH) and 0x15 not in seen:
         raise Bad(*NO_METHOD)
     return seen
