@@ -18,9 +18,10 @@ class Amqtt(Broker):
     login = ("anybody", "any")
     cannot = {
         "MQTT 5": "it speaks MQTT 3.1.1 only",
-        "survive a crash": "what waits for a session is stored with an event of its own, after the acknowledgement",
-        "keep messages over a restart": "a message for a session that is away is stored for good: each later start "
-        "brings it again",
+        "keep messages over a restart": "what is stored of a session is its subscriptions, and messages that came "
+        "while it was away, which it never forgets again: each start brings them anew",
+        "lose nothing": "a message that was under way to a client when the connection ended is not sent again",
+        "finish QoS 2 after a reconnect": "it does not answer a PUBREL that comes again as its PUBCOMP was lost",
         "send retained messages to those who asked only": "a client that connects gets the retained messages of "
         "all filters that any client has subscribed to",
     }
