@@ -29,10 +29,18 @@ KINDS: dict[str, tuple[str, str] | None] = {
     "mqtt_kept": None,
     "mqtt_publish_heap": None,
     "mqtt_receive_heap": None,
+    "log_ready": None,
+    "log_arguments": None,
+    "log_below": None,
+    "log_moving": None,
+    "log_kept": None,
+    "log_ram": None,
 }
-UNITS = dict.fromkeys(
-    ("mqtt_received", "mqtt_published", "mqtt_received_alone", "mqtt_published_alone"), "µs"
-)
+_MICROSECONDS = """
+    mqtt_received mqtt_published mqtt_received_alone mqtt_published_alone
+    log_ready log_arguments log_below log_moving
+"""
+UNITS = dict.fromkeys(_MICROSECONDS.split(), "µs")
 AT_LEAST = {"heap"}  # lower limits; all others are upper limits
 # Names under which the tests write these figures to measurements.json; the first one that is there counts.
 NAMES = {
@@ -44,6 +52,12 @@ NAMES = {
     "mqtt_kept": ("mqtt_kept_bytes",),
     "mqtt_publish_heap": ("mqtt_publish_1_heap_bytes",),
     "mqtt_receive_heap": ("mqtt_receive_1_heap_bytes",),
+    "log_ready": ("log_ready_us",),
+    "log_arguments": ("log_arguments_us",),
+    "log_below": ("log_below_us",),
+    "log_moving": ("log_moving_us",),
+    "log_kept": ("log_kept_bytes",),
+    "log_ram": ("log_ram_bytes",),
 }
 
 

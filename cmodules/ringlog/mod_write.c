@@ -110,7 +110,8 @@ static void run_console(ring_obj_t *self) {
 
 // ----------------------------------------------------------------- write
 
-static void write_core(ring_obj_t *self, uint8_t level, const char *name, size_t name_len, const char *text, size_t len) {
+static void write_core(ring_obj_t *self, uint8_t level, const char *name, size_t name_len,
+    const char *text, size_t len) {
     uint32_t now = mp_hal_ticks_ms();
     name_len = MIN(name_len, 0x10000);
     len = MIN(len, 0x10000);
@@ -131,7 +132,8 @@ void ringlog_write_bytes(ring_obj_t *self, uint8_t level, const char *name, size
 
 void coldframe_log(uint8_t level, const char *name, const char *text, size_t len) {
     ring_obj_t *self = MP_STATE_VM(ringlog_default);
-    if (self != NULL && self->buf->items == self->buf_items && self->buf->len == self->buf_len && level >= self->level) {
+    if (self != NULL && level >= self->level &&
+        self->buf->items == self->buf_items && self->buf->len == self->buf_len) { // not resized
         write_core(self, level, name, strlen(name), text, len);
     }
 }
@@ -210,7 +212,8 @@ static bool format(sink_t *sink, const char *s, size_t len, const mp_obj_t *args
     return !sink->full;
 }
 
-void ringlog_write_record(ring_obj_t *self, uint8_t level, mp_obj_t name, mp_obj_t msg, size_t n_args, const mp_obj_t *args) {
+void ringlog_write_record(ring_obj_t *self, uint8_t level, mp_obj_t name, mp_obj_t msg,
+    size_t n_args, const mp_obj_t *args) {
     size_t len;
     if (n_args > 0) {
         if (mp_obj_is_str(msg)) {

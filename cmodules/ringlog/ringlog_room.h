@@ -26,7 +26,8 @@ typedef struct _sweep_t {
 } sweep_t;
 
 // Look for victims of at most that rank among the oldest records until `need` words
-// are found, or a sixteenth of the ring more where it takes moving others, and take them off r->ranks. Returns false if the block has been scribbled on.
+// are found, or a sixteenth of the ring more where it takes moving others, and take
+// them off r->ranks. Returns false if the block has been scribbled on.
 static bool choose(ringlog_t *r, uint32_t rank, uint32_t need, sweep_t *s) {
     uint32_t most = MIN(r->words / 2, RINGLOG_KEEP), kept = 0, seen = 0, at = r->tail;
     uint32_t more = need + r->words / 16; // so that not every write has to move them

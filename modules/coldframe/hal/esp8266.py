@@ -5,7 +5,8 @@ from .words import load as _load
 from .words import store as _store
 
 # The last three words of the 512 bytes of RTC memory that programs may use. machine.RTC().memory() has the same
-# bytes but fills them from the front, so the two meet only when a program stores more than 470 bytes there.
+# bytes but fills them from the front, so the two meet only when a program stores more than 470 bytes there. (The
+# log's last lines lie in the 256 bytes before these words.)
 _RTC = const(0x60001200 + 512 - 12)
 
 DOG_TIMER = const(-1)
