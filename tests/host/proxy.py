@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 import threading
 from collections.abc import Callable, Coroutine
 
@@ -87,6 +88,10 @@ class Proxy:
 
         async def abort() -> None:
             for writer in self._writers:
+                s = writer.get_extra_info("socket")
+                if s is not None and s.fileno() >= 0:
+                    # Not to linger makes the kernel send RST, where closing alone would be an orderly end.
+                    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 writer.transport.abort()
             self._writers.clear()
 

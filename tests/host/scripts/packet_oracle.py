@@ -69,11 +69,15 @@ def encode(codec, p):
             if props is not None:
                 options["will_props"] = block(codec, will["props"])
         options["password"] = None if password is None else unhexlify(password)
-        return codec.connect(BUF, p["client"], p["keepalive"], p["clean"], p.get("user"), props=props, **options)
+        return codec.connect(
+            BUF, p["client"], p["keepalive"], p["clean"], p.get("user"), props=props, **options
+        )
     if cmd == "connack":
         return codec.connack(BUF, p["session"], p["code"], props)
     if cmd == "publish":
-        return codec.publish(BUF, p["topic"], unhexlify(p["payload"]), p["qos"], p["retain"], p["dup"], p["id"], props)
+        return codec.publish(
+            BUF, p["topic"], unhexlify(p["payload"]), p["qos"], p["retain"], p["dup"], p["id"], props
+        )
     if cmd == "subscribe":
         return codec.subscribe(BUF, p["id"], p["topic"], p["options"], props)
     if cmd == "unsubscribe":
