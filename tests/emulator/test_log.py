@@ -370,6 +370,6 @@ def timed(n, *args):
     usual, worst = watch.took[:100], watch.took[100]
     mean = sum(usual) / len(usual)
     print(f"cycles of a write: usual {mean:.0f}, at most {max(usual)}; worst {worst}")
-    assert mean < 6_500
-    assert max(usual) < 18_000
-    assert worst < 90_000
+    assert mean < 5_500
+    assert max(usual) < 12_500
+    assert worst < 67_000
