@@ -27,6 +27,7 @@ _ROUNDS = (1000, 2000, 3000)  # ms that each server is given, round by round
 servers = None  # [(address, port), ...] to ask instead of those that the network has named
 mdns = ("224.0.0.251", 5353)
 log = getLogger("dns")
+_told = False
 
 
 async def resolve(host):
@@ -47,11 +48,15 @@ async def resolve(host):
         return _some(await _ask(name, host, [mdns], True), host)
     ask = servers
     if ask is None:
-        ask = [(address, 53) for address in hal.name_servers()]
+        ask = hal.name_servers()
+        if ask is None:
+            raise OSError("%s: there is no network yet" % host)
+        ask = [(address, 53) for address in ask]
     if not ask:
-        log.warning(
-            "the network has named no name server: looking up %s may stop everything for a while", host
-        )
+        global _told
+        if not _told:
+            _told = True
+            log.warning("the network names no name server: to look up %s may stop everything a while", host)
         return _blocking(host)
     for _ in range(_CHAIN):
         found = await _ask(name, host, ask, False)

@@ -257,6 +257,27 @@ def test_names_that_need_no_server(tmp_path, server):
     assert s.asked == []
 
 
+def test_without_a_name_server_the_slow_way_is_taken_and_told_once(tmp_path):
+    # What getaddrinfo() makes of a name depends on this machine, so it is left out.
+    lines = patched(tmp_path, "dns._blocking = lambda host: ['10.1.2.3']; hal.name_servers = lambda: []", 3)
+    assert sum('FOUND ["10.1.2.3"]' in line for line in lines) == 3
+    assert sum("the network names no name server: to look up broker.example" in line for line in lines) == 1
+
+
+def test_before_there_is_a_network_nothing_is_asked(tmp_path):
+    lines = patched(tmp_path, "hal.name_servers = lambda: None", 1)
+    assert lines[0].startswith("ERROR broker.example: there is no network yet")
+
+
+def patched(tmp_path, change: str, times: int) -> list[str]:
+    """The lines of the script after a change of what it runs on."""
+    script = tmp_path / "look.py"
+    code = LOOK.replace("@", json.dumps(["broker.example", None, times]))
+    script.write_text(code.replace("longest = 0", f"from coldframe import hal\n{change}\nlongest = 0", 1))
+    done = subprocess.run([image(), script], capture_output=True, text=True, timeout=60)
+    return done.stdout.splitlines()
+
+
 def test_local_names_are_asked_for_by_mdns(tmp_path, server):
     # The answer bears the flag that mDNS adds to the class.
     s = server(lambda q: reply(q, record(b"\xc0\x0c", 1, b"\x0a\x01\x02\x03", klass=0x8001)))

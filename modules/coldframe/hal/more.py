@@ -60,15 +60,18 @@ def led(on):
 
 
 def name_servers():
-    """IPv4 addresses of the name servers that the network has named; [] if there are none, or no network."""
+    """IPv4 addresses of the name servers that the network has named; None while there is no network."""
     try:
         import network
 
+        wlan = network.WLAN(network.STA_IF)
+        if wlan.active() and not wlan.isconnected():
+            return None
         try:
             server = network.ipconfig("dns")
         except (AttributeError, ValueError):  # an older MicroPython
-            server = network.WLAN(network.STA_IF).ifconfig()[3]
-    except (ImportError, OSError):
+            server = wlan.ifconfig()[3]
+    except (ImportError, AttributeError, OSError):
         return []
     return [server] if server and server != "0.0.0.0" and ":" not in server else []
 

@@ -9,7 +9,7 @@ def address(text, path):
     path: the key that it comes from, for the message. Returns (tls, user, password, host, port): tls True, False, or
     None when it does not say; the others None where it does not. Raises ValueError, whose text never has the password.
     """
-    scheme, mark, rest = text.partition("://")
+    scheme, mark, rest = _cut(text, "://", text.find("://"))
     tls = user = password = port = None
     if mark:
         if scheme.lower() not in ("mqtt", "mqtts"):
@@ -21,19 +21,19 @@ def address(text, path):
     else:
         rest = text
     if "@" in rest:
-        user, _, rest = rest.rpartition("@")
-        user, mark, password = user.partition(":")
+        user, _, rest = _cut(rest, "@", rest.rfind("@"))
+        user, mark, password = _cut(user, ":", user.find(":"))
         user = _decoded(user)
         password = _decoded(password) if mark else None
     if rest.endswith("/"):
         rest = rest[:-1]
     host = rest
     if rest.startswith("["):  # an IPv6 address
-        host, _, rest = rest[1:].partition("]")
+        host, _, rest = _cut(rest[1:], "]", rest[1:].find("]"))
         if rest:
             port = rest[1:] if rest[0] == ":" else ""
     elif rest.count(":") == 1:
-        host, _, port = rest.partition(":")
+        host, _, port = _cut(rest, ":", rest.find(":"))
     if not host or any(c in "/?#@[] " for c in host):
         raise ValueError("%s: expected a host, mqtt://HOST or mqtts://HOST, got something else" % path)
     if port is not None:
@@ -84,6 +84,11 @@ def brokers(config):
             other = port
         found.append(_transport(host, other, own))
     return found, user, password
+
+
+def _cut(text, mark, at):
+    # What partition() gives, which the ESP8266 does not have.
+    return (text[:at], mark, text[at + len(mark) :]) if at >= 0 else (text, "", "")
 
 
 def _transport(host, port, options):
