@@ -123,7 +123,7 @@ def test_nothing_is_written_while_all_is_well(broker, make, closing):
     board.start()
     for qos in (1, 2):
         until(lambda qos=qos: accepted(board, qos) == list(range(30)), "the messages to be acknowledged")
-        assert sorted(numbers(peer, qos)) == list(range(30))
+        until(lambda qos=qos: sorted(numbers(peer, qos)) == list(range(30)), "the peer to have them")
     assert "STORED" not in board.console
 
 
