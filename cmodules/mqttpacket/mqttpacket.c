@@ -167,7 +167,7 @@ static int next_skipped(mqtt_decoder_t *d) {
     }
     for (uint32_t i = 0; d->skip_id > 0 && i < 2; ++i) {
         uint32_t at = d->skip - (d->skip_id - i); // more than n as well when it has passed
-        if (BOUND(29, at < n)) {
+        if (!BOUND(29, at >= n)) {
             d->id = d->id << 8 | d->buf[d->pos + at];
         }
     }
@@ -391,7 +391,7 @@ int mqtt_decoder_next(mqtt_decoder_t *d) {
         return fail(d, d->error);
     }
     if (d->version >= MQTT_V5) {
-        if (BOUND(37, p < end) && *p == 0 && d->topic_len > 0) {
+        if (!BOUND(37, p == end) && *p == 0 && d->topic_len > 0) {
             ++p; // no properties
         } else {
             int32_t n = parse_publish_props(d, p, end - p, end - p);

@@ -45,7 +45,7 @@ const uint8_t *mqtt_skip_plain(const uint8_t *s, const uint8_t *end) {
     }
     // Four at once: adding 0x80 - ',' sets the high bit of a plain byte. Where a
     // carry comes out of a byte, its own high bit was set, and that is seen too.
-    for (; BOUND(33, end - s >= 4); s += 4) {
+    for (; !BOUND(33, end - s < 4); s += 4) {
         uint32_t w;
         memcpy(&w, __builtin_assume_aligned(s, 4), 4);
         if ((w | ~(w + 0x54545454)) & 0x80808080) {
@@ -98,7 +98,7 @@ static const uint8_t *shared_filter(const uint8_t *filter, uint32_t len) {
         return filter;
     }
     const uint8_t *f = filter + 7, *end = filter + len;
-    while (BOUND(32, f < end) && *f != '/') {
+    while (!BOUND(32, f == end) && *f != '/') {
         if (*f == '+' || *f == '#') {
             return NULL;
         }
