@@ -27,6 +27,8 @@ needs_libfuzzer = pytest.mark.skipif(
     not HAS_LIBFUZZER,
     reason="clang with libFuzzer is not here (Debian: clang libclang-rt-dev); only our own generator runs",
 )
+# Their time is CPU time: on a busy machine it takes longer than other tests may.
+patient = pytest.mark.timeout(3000)
 MUTANTS = [(core, number) for core in fuzzing.CORES for number in fuzzing.checks(core)]
 IDS = [f"{core}-{number}" for core, number in MUTANTS]
 
@@ -51,6 +53,7 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @needs_libfuzzer
+@patient
 @pytest.mark.parametrize("target", SECONDS)
 def test_libfuzzer_finds_nothing(programs: dict[str, Path], corpora: dict[str, Path], target: str) -> None:
     run = fuzzing.fuzz(programs[target], target, corpora[target], SECONDS[target] * FACTOR)
@@ -75,6 +78,7 @@ def test_cases(driver: Path) -> None:
 
 
 @needs_libfuzzer
+@patient
 @pytest.mark.parametrize(("core", "number"), MUTANTS, ids=IDS)
 def test_libfuzzer_finds_a_missing_check(
     programs: dict[str, Path], corpora: dict[str, Path], core: str, number: int
