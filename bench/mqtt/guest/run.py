@@ -150,7 +150,7 @@ async def idle(driver, n):
     gc.disable()
     print("IDLE")
     before = gc.mem_alloc()
-    await driver.rest(n)
+    await asyncio.sleep_ms(n)  # driver.rest(n) would be an object
     after = gc.mem_alloc()
     print("OVER")
     say("garbage", (after - before) * 1000 / n)
