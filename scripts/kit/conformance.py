@@ -26,7 +26,7 @@ from kit.ui import UserError
 ROOT = Path(__file__).resolve().parents[2]
 LISTS = {"3": "mqtt311.toml", "5": "mqtt5.toml"}
 BINDS = ("client", "server", "both")
-_KEYS = {"binds", "says", "reason", "tests"}
+_KEYS = {"binds", "says", "reason", "tests", "note"}
 _ID = re.compile(r"MQTT-(\d+)\.(\d+)\.(\d+)-(\d+)")
 _COVERS = re.compile(r"^\s*#\s*covers((?:\s+[^\s:]+:MQTT-[\w.-]+)+)\s*$")
 
@@ -56,6 +56,7 @@ class Statement:
         says: what it asks for, in our words.
         reason: why no test proves it; empty where one has to.
         tests: "tests/…/test_x.py::test_y", sorted when all are known.
+        note: where the client is more patient than the statement, and for whose sake; empty where it is not.
     """
 
     id: str
@@ -63,6 +64,7 @@ class Statement:
     says: str
     reason: str = ""
     tests: list[str] = field(default_factory=list)
+    note: str = ""
 
 
 @dataclass
@@ -96,10 +98,15 @@ def read_list(path: Path) -> Standard:
     statements = {}
     for name, row in data["statements"].items():
         if set(row) - _KEYS or not {"binds", "says"} <= set(row) or row["binds"] not in BINDS:
-            what = f"binds (one of {', '.join(BINDS)}), says, and perhaps reason and tests"
+            what = f"binds (one of {', '.join(BINDS)}), says, and perhaps reason, tests and note"
             raise UserError(f"the line of {name} has the wrong keys", where=path, expected=what)
         statements[name] = Statement(
-            name, row["binds"], row["says"], row.get("reason", ""), list(row.get("tests", ()))
+            name,
+            row["binds"],
+            row["says"],
+            row.get("reason", ""),
+            list(row.get("tests", ())),
+            row.get("note", ""),
         )
     return Standard(data["standard"], data["count"], statements)
 
@@ -231,7 +238,8 @@ def _summary(standards: Iterable[Standard]) -> str:
 
 def _row(statement: Statement) -> str:
     proof = "<br>".join(_short(test) for test in sorted(statement.tests)) or f"none: {statement.reason}"
-    return f"| {statement.id} | {statement.binds} | {statement.says} | {proof} |\n"
+    says = f"{statement.says}. Note: {statement.note}" if statement.note else statement.says
+    return f"| {statement.id} | {statement.binds} | {says} | {proof} |\n"
 
 
 def _short(test: str) -> str:
