@@ -8,7 +8,8 @@
 
 // The fuzzer must be able to fail: it is also built with one of these bounds
 // checks taken out (-DMQTT_TEST_DROP_CHECK=...) and has to find that. Each check
-// has a number of its own, 1 to MQTT_BOUNDS.
+// has a number of its own, 1 to MQTT_BOUNDS. `broken` is true where going on would
+// lead out of the bounds; taken out, it is false.
 #define MQTT_BOUNDS (37)
 #ifdef MQTT_TEST_DROP_CHECK
 #define BOUND(n, broken) ((n) != MQTT_TEST_DROP_CHECK && (broken))
