@@ -41,6 +41,7 @@ HAL = ("__init__.py", "dog.py", "more.py", "words.py")
 MQTT = (
     "__init__.py",
     "answers.py",
+    "api.py",
     "client.py",
     "configured.py",
     "connection.py",

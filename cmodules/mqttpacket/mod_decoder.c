@@ -284,10 +284,14 @@ static mp_obj_t decoder_view(decoder_obj_t *self, mp_obj_array_t **view, uint32_
 }
 
 static void decoder_attr(mp_obj_t self_in, qstr attr, mp_obj_t *dest) {
-    if (dest[0] != MP_OBJ_NULL) {
-        return; // no attribute can be set
-    }
     decoder_obj_t *self = MP_OBJ_TO_PTR(self_in);
+    if (dest[0] != MP_OBJ_NULL) {
+        if (attr == MP_QSTR_delivered && dest[1] != MP_OBJ_NULL) {
+            self->delivered = mp_obj_get_int(dest[1]) & 0x3fffffff;
+            dest[0] = MP_OBJ_NULL; // stored
+        }
+        return; // no other attribute can be set
+    }
     mqtt_decoder_t *d = &self->core;
     mp_int_t value;
     mp_obj_array_t *fresh = NULL;

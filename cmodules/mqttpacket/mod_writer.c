@@ -638,7 +638,10 @@ static void writer_attr(mp_obj_t self_in, qstr attr, mp_obj_t *dest) {
         case MP_QSTR_busy: // a payload of the caller's is still needed
             dest[0] = mp_obj_new_bool(self->more != mp_const_none);
             return;
-        case MP_QSTR_at:
+        case MP_QSTR_stream:
+            dest[0] = self->stream;
+            return;
+        case MP_QSTR_at: // when the stream last took something
             dest[0] = MP_OBJ_NEW_SMALL_INT(self->at & (MICROPY_PY_TIME_TICKS_PERIOD - 1));
             return;
         case MP_QSTR_published:

@@ -28,8 +28,9 @@ def other(client, kind, packet):
 
 def connack(client, five, packet):
     code = packet.code
-    client._session = packet.session
-    client._asking = False
+    c = client._connection
+    c.session = packet.session
+    c.asking = False
     if code:
         client._code = code
         if five and code == _BAD_VERSION:
@@ -40,7 +41,7 @@ def connack(client, five, packet):
         elif five:
             redirect(client, five, packet)
         # Now, and not when run() has its turn: the broker closes the connection right behind it.
-        client._lost("the broker refused the connection: " + told(packet, client.version))
+        client._lost("the broker refused the connection: " + told(packet, 5 if five else 4))
         return
     if packet.session and client._hello[2]:
         raise codec.Malformed(0x82, "the broker has a session that it was told to forget")
@@ -53,10 +54,10 @@ def connack(client, five, packet):
     if five:
         client._quota, keepalive, name = five.begin(packet)
         if keepalive is not None:
-            client._set_keepalive(keepalive)
+            c.set_keepalive(keepalive)
         if name:
             client._hello = (name,) + client._hello[1:]
-    client._wake()
+    c.wake()
 
 
 def refused(client, m, packet):
@@ -64,7 +65,6 @@ def refused(client, m, packet):
     error = MQTTError("%s: %s" % (m.topic, told(packet, 5)))
     if m.task is None:
         log.error("publishing to %s", error)
-    client._progress = client._in
     client._settle(m, error)
 
 
@@ -74,4 +74,4 @@ def redirect(client, five, packet):
     if to:
         elsewhere = getattr(client._transport, "elsewhere", None)
         if elsewhere:
-            client._next = elsewhere(*to)
+            client._connection.next = elsewhere(*to)

@@ -1,21 +1,22 @@
-"""The MQTT client: what every program needs of it. The rest is in modules that are loaded when it is used:
+"""The MQTT client: what it needs for each message. The rest is in modules that are loaded when it is used:
 
+    api.py                 the rest of the methods
+    connection.py          makes connections and watches over them, in a task
     subs.py, messages.py   subscriptions: subscribe(), unsubscribe(), callbacks per filter; messages()
     more.py                disconnect(), drain(), publishers that have to wait, messages larger than the buffer
     streaming.py           publish_stream()
     five.py, requests.py   MQTT 5; request(), reauth()
+    spilled.py             messages that are kept in a file
     answers.py             what the broker sends rarely
 
-One task, run() in connection.py, makes connections and watches over them. What the broker sends is taken in ready(),
-which the event loop calls directly (see poller.py); what goes out is written by whoever publishes (class Writer).
+What the broker sends is taken in ready(), which the event loop calls directly (see poller.py); what goes out is
+written by whoever publishes (class Writer).
 """
 
-import asyncio
-from asyncio import core
+from asyncio import Event, core
 from time import ticks_ms
 
 from coldframe.log import getLogger
-from coldframe.mqtt.connection import Connection, wake_all
 from micropython import const
 
 try:
@@ -26,6 +27,7 @@ except ImportError:
     from coldframe.mqtt.writer_py import Writer
 
 _POLLIN = const(1)
+_POLLOUT = const(4)
 _FILLS = const(4)  # buffers taken from a busy stream before the other tasks get their turn
 _TX = const(256)  # bytes; a packet that fits goes out in one piece, and each topic must fit
 
@@ -73,7 +75,7 @@ for _ in _ENDED:
     pass
 
 
-class Client(Connection):
+class Client:
     """A connection to an MQTT broker that is kept for ever.
 
     Args:
@@ -102,11 +104,16 @@ class Client(Connection):
 
     The callbacks run between two packets and shall be quick; no task is running then, so what takes longer, or
     awaits, is for asyncio.create_task(). on_up and on_down may be async. An error in a callback is logged.
+    Methods: those below, and in api.py subscribe(), unsubscribe(), messages(), request(), publish_stream(), drain(),
+    disconnect(), reauth().
     Attributes: ``up``, ``down`` (Events, set while connected, and while not), ``why`` (text, why the last connection
     ended), ``packet`` (in a callback: the message's qos, dup, retain, MQTT 5 prop() and props), ``version`` in use;
     the counters ``skipped``, ``dropped`` (QoS 0 messages that could not be delivered), ``connections``,
     ``published`` and ``received``.
     """
+
+    _spilled = None  # of spilled.py
+    _partial = None  # topic of a message that on_large has not had all of
 
     def __init__(
         self,
@@ -138,27 +145,22 @@ class Client(Connection):
             raise ValueError("keepalive: expected 0 to 65535 seconds, got %r" % (keepalive,))
         if version != 4 and version != 5:
             raise ValueError("version: expected 4 (MQTT 3.1.1) or 5, got %r" % (version,))
-        self._transports = transport if isinstance(transport, (list, tuple)) else (transport,)
-        self._transport = self._transports[0]
+        self._transport = transport  # the one in use, once there is a _connection
         will = will or (None, b"", 0, False)
         self._hello = (client_id, keepalive, clean, user, password) + tuple(will[:4])
         self._patience = response_time * 1000
-        self._set_keepalive(keepalive)
         self.on_message = on_message
         self.on_large = on_large
         self.on_up = on_up
         self.on_down = on_down
-        self.up = asyncio.Event()
-        self.down = asyncio.Event()
-        self.down.set()
-        self.skipped = self.dropped = self.connections = self._received = 0
+        self.up = Event()
+        self.skipped = self.dropped = self.connections = 0
 
-        self._rx = bytearray(buffer)
-        self.packet = codec.Decoder(self._rx, limit, version)
+        rx = bytearray(buffer)
+        self.packet = codec.Decoder(rx, limit, version)
         # The writer is publish() itself: in C it does what is plain, and asks the publish() below for the rest.
         self._writer = Writer(bytearray(_TX), self, self.publish, _pause, _ENDED)
         self.publish = self._writer
-        self.version = version
         self._five = None  # what MQTT 5 needs beyond this
         hello = ()
         if version == 5:
@@ -167,7 +169,7 @@ class Client(Connection):
             will_props = will[4] if len(will) > 4 else None
             self._five = Five(self, session_expiry, receive_max, alias, auth, props, will_props, limit)
             hello = self._five.hello(clean)
-        codec.connect(self._rx, *self._hello, *hello)  # what is wrong with it shall be known now
+        codec.connect(rx, *self._hello, *hello)  # what is wrong with it shall be known now
 
         # The Messages that publish() has accepted and the broker has not acknowledged, oldest first. The first
         # _sent of them have gone out on this connection.
@@ -175,49 +177,37 @@ class Client(Connection):
         self._size = window
         self._sent = 0
         self._quota = 65535  # how many of them the broker takes at once
-        self._space = core.TaskQueue()  # tasks waiting for room in it
+        self._id = 0  # the last one given to a packet
+        self._space = core.TaskQueue()  # tasks waiting for room in the window
         self._turn = core.TaskQueue()  # tasks waiting for some change: they look again then
         self._held = ()  # identifiers of QoS 2 messages that were delivered and are not yet released
         self._subs = None  # of subs.py
         self._route = None  # who gets the messages instead of on_message
         self._call = None  # who gets them now; None: nobody, or there is no connection
-        self._partial = None  # topic of a message that on_large has not had all of
-        self._next = None  # where the next connection goes instead
-        self._id = 0
-
-        self._task = None  # of run()
-        self._napping = False
-        self._due = 0  # when run() wakes by itself
-        self._closing = False
-        self.why = None  # why the connection is over; None while it is not
+        self._connection = None  # of connection.py, from connect() on
+        self._closing = False  # disconnect() was called, or run() has ended
         self._code = None  # of CONNACK
-        self._session = False
         self._live = False  # publishers may write
-        self._since = 0  # when the connection was made
-        self._asking = False  # an answer is due
-        self._pinged = False
         self._in = 0  # when the link last showed life
-        self._progress = 0  # when the window last moved
+        self.why = None  # why the connection is over; None while it is not
 
         # The link, see poller.py.
-        self.poll = self._stream = None
+        self.poll = None
         self.again = False
         self._events = 0
         self._paused = _OVER  # why ready() takes nothing from the stream
         if spill is not None:
             from coldframe.mqtt.spilled import Spilled
 
-            Spilled(self, spill)
+            self._spilled = Spilled(self, spill)
+
+    def __getattr__(self, name):
+        # What is rarely needed costs no memory until it is.
+        from coldframe.mqtt.api import lookup
+
+        return lookup(self, name)
 
     # ---- for the user
-
-    @property
-    def published(self):
-        return self._writer.published
-
-    @property
-    def received(self):
-        return self._received + self.packet.delivered
 
     async def connect(self, timeout=None):
         """Start, unless it has been, and wait for the connection.
@@ -225,14 +215,15 @@ class Client(Connection):
         Args: timeout in seconds; None waits for ever. Returns True once up, False when the time is over;
         it goes on trying then.
         """
-        if self._task is None:
-            self._task = core.create_task(self.run())
-        if timeout is None:
-            return await self.up.wait()
-        try:
-            return await asyncio.wait_for(self.up.wait(), timeout)
-        except asyncio.TimeoutError:
-            return False
+        from coldframe.mqtt.connection import start
+
+        return await start(self, timeout)
+
+    async def run(self):
+        """Keep the connection until disconnect() or cancelled; what connect() starts as a task."""
+        from coldframe.mqtt.connection import connection
+
+        await connection(self).run()
 
     def publish(
         self,
@@ -290,103 +281,19 @@ class Client(Connection):
             return _ENDED
         return _pause() if done else self._later(payload)
 
-    async def subscribe(self, filter, qos=0, callback=None, *, options=0):
-        """Subscribe, now and after each reconnect, and wait for the broker's answer.
+    # ---- the link
 
-        Without a connection it is only noted down, and done as soon as there is one.
+    def _lost(self, why):
+        # From anywhere: the connection is over, for a reason (text) or an exception.
+        if self.why is None and self._connection is not None:
+            self._connection.lost(why)
 
-        Args: filter: topic filter, + and # allowed; qos: 0 to 2, the most that messages shall come with; callback:
-        gets the messages of this filter instead of on_message, with the same arguments; options: MQTT 5:
-        no-local << 2 | retain-as-published << 3 | retain-handling << 4.
-        Returns the QoS granted, or None when the answer is still to come.
-        Raises MQTTError if the broker refuses, ValueError for an invalid filter.
-        """
-        from coldframe.mqtt.subs import subscribe
-
-        return await subscribe(self, filter, qos, callback, options)
-
-    async def unsubscribe(self, filter):
-        """End a subscription; without a connection it is only noted down."""
-        from coldframe.mqtt.subs import unsubscribe
-
-        await unsubscribe(self, filter)
-
-    def messages(self, filter, qos=0, size=16):
-        """Subscribe, and iterate over what comes: ``async for topic, payload in client.messages("a/+"):``
-
-        Args: size: how many messages may wait to be taken; then the broker is made to wait.
-        The iterator has close(), which ends it and the subscription.
-        """
-        from coldframe.mqtt.messages import Messages
-
-        return Messages(self, filter, qos, size)
-
-    async def request(self, topic, payload, timeout=10, qos=1):
-        """MQTT 5: publish a request and wait for the response to it.
-
-        Args: timeout in seconds. Returns (topic, payload) of the response.
-        Raises OSError if it does not come in time, RuntimeError if the broker does not speak MQTT 5.
-        """
-        from coldframe.mqtt.requests import request
-
-        return await request(self, topic, payload, timeout, qos)
-
-    async def publish_stream(self, topic, source, size, qos=0, retain=False):
-        """Publish a payload that is read from a stream, however large, without having it in memory.
-
-        Args: source: an object with readinto(buf), and seek(offset) for QoS 1 and 2, which may have to begin anew;
-        or a function that opens one. size: bytes of the payload. Others who publish wait meanwhile.
-        Raises ValueError if the source ends early: the connection is given up then, for there is no other way to
-        end a packet that has begun; OSError if the connection is lost (QoS 0) or disconnect() is called.
-        """
-        from coldframe.mqtt.streaming import publish_stream
-
-        await publish_stream(self, topic, source, size, qos, retain)
-
-    async def reauth(self, data=None):
-        """MQTT 5: authenticate again, with ``auth``. Raises OSError if the connection ends meanwhile."""
-        from coldframe.mqtt.requests import reauth
-
-        await reauth(self, data)
-
-    async def drain(self, timeout=None):
-        """Wait until all that was accepted is acknowledged. Returns False when ``timeout`` seconds are over first."""
-        from coldframe.mqtt.more import drain
-
-        return await drain(self, timeout)
-
-    async def disconnect(self):
-        """Say goodbye to the broker, so that it publishes no will, and end. connect() starts anew."""
-        from coldframe.mqtt.more import disconnect
-
-        await disconnect(self)
-
-    # ---- connection
-
-    def _begin(self):
-        # The broker has accepted: restore what a connection carries.
-        self.connections += 1
-        self._since = ticks_ms()
-        self._live = True
-        if self._five:
-            self._writer.open(self._five.plain())
-        else:
-            self._writer.open()
-        self._sent = 0
-        if not self._session:
-            for m in list(self._window):
-                m.flags &= ~_DUP  # to the new session it is a new message
-                if m.state == _RELEASED:
-                    self._settle(m, None)  # the broker had it, and has forgotten only that
-        if self._subs:
-            self._subs.restore(self._session)
-        self._pump()
-        wake_all(self._turn)
-        if self.why is None:
-            log.info("%s: up", self._transport)
-            self.down.clear()
-            self.up.set()
-            self._tell(self.on_up)
+    def _look(self):
+        # Have the stream polled for what is of interest now.
+        events = (0 if self._paused else _POLLIN) | (_POLLOUT if self._writer.left else 0)
+        if events != self._events and self.poll is not None:
+            self._events = events
+            core._io_queue.watch(self, events)
 
     # ---- coming in
 
@@ -410,7 +317,7 @@ class Client(Connection):
                 self._pump()
             if writer.left < left:
                 self._in = ticks_ms()  # that it takes more again means that the other end has taken some
-            wake_all(self._turn)
+            self._connection.changed()
 
     def _read(self):
         packet = self.packet
@@ -427,7 +334,7 @@ class Client(Connection):
                 pass  # the callback wants no more, and has set _paused
             elif fills:
                 fills -= 1
-                n = packet.fill(self._stream)
+                n = packet.fill(self._writer.stream)
                 if not n:
                     if n is not None:
                         self._lost("closed by the broker")
@@ -468,7 +375,7 @@ class Client(Connection):
             return
         if packet.qos != 2 or packet.id not in self._held:
             if self._call is None:
-                self._received += 1
+                packet.delivered += 1
             else:
                 packet.deliver(self._call)
         if packet.qos:
@@ -498,13 +405,10 @@ class Client(Connection):
                 self._held.remove(id)
             self._answer(_PUBCOMP, id)
         elif kind == _PINGRESP:
-            self._pinged = False
-            self._answered()
-        elif kind == _SUBACK or kind == _UNSUBACK:
-            if self._subs:
-                self._subs.answer(kind, packet)
-            self._answered()
-            wake_all(self._turn)
+            self._connection.pinged = False
+            self._connection.answered()
+        elif (kind == _SUBACK or kind == _UNSUBACK) and self._subs:
+            self._subs.answer(kind, packet)
         else:
             # The rest is rare: the answer to our CONNECT, and what else only MQTT 5 knows.
             from coldframe.mqtt.answers import other
@@ -520,11 +424,11 @@ class Client(Connection):
             from coldframe.mqtt.answers import refused
 
             refused(self, m, packet)
-        elif kind == (_PUBCOMP if m.flags & 4 else _PUBACK):
-            self._progress = self._in
+        elif kind == (_PUBCOMP if m.flags & 4 else _PUBACK) or kind == _PUBACK and not self._five:
+            # PUBACK for QoS 2: RabbitMQ before 4.0 answers so, it knows only MQTT 3.1.1 and QoS 1.
             self._settle(m, None)
         elif kind == _PUBREC and m.flags & 4:
-            self._progress = self._in
+            self._connection.progress = self._in
             m.state = _RELEASED
             m.payload = None
             self._answer(_PUBREL, m.id)
@@ -547,52 +451,49 @@ class Client(Connection):
 
     def _admit(self, m):
         # A new message of QoS 1 or 2: is there room for it, and does nobody wait for that?
-        if len(self._window) < self._size and not self._space.peek():
+        if self._space.peek():
+            return
+        if len(self._window) < self._size:
             self._accept(m)
 
     def _settle(self, m, error):
         # A message has been acknowledged, or refused.
-        window = self._window
-        i = window.index(m)
-        window.pop(i)
+        i = self._window.index(m)
+        self._window.pop(i)
         if i < self._sent:
             self._sent -= 1
         m.key = error
         m.state = _FAILED if error else _DONE
-        task = m.task
-        if task is not None:
+        if m.task is not None:
+            core._task_queue.push(m.task)
             m.task = None
-            core._task_queue.push(task)
-        if not window:
-            self._answered()
-        wake_all(self._turn)
+        self._connection.settled()
 
     def _accept(self, m):
         # The window has room for it.
-        window = self._window
-        if not window:
-            self._progress = ticks_ms()
         m.id = self._new_id()
         m.state = _ACCEPTED
-        window.append(m)
+        self._window.append(m)
         if self._live:
             self._pump()
 
     def _await(self, m):
         # Called by a Message that is awaited and not done: has it to wait for room, or for its acknowledgement?
-        task = core.cur_task
+        if m.state and m.flags & _NOWAIT:
+            return  # accepted or stored, and more is not waited for
         if self._closing:
             raise OSError("disconnected")
         if not m.state:
-            if len(self._window) >= self._size:
-                self._space.push(task)
-                task.data = self._space  # where asyncio, to cancel the task, calls remove()
+            if len(self._window) < self._size:
+                self._accept(m)
+            else:
+                self._space.push(core.cur_task)
+                core.cur_task.data = self._space  # where asyncio, to cancel the task, calls remove()
                 return
-            self._accept(m)
             if m.flags & _NOWAIT:
                 return
-        m.task = task
-        task.data = m
+        m.task = core.cur_task
+        core.cur_task.data = m
 
     def _freed(self):
         # Let as many publishers go on as there is room for.
@@ -602,11 +503,9 @@ class Client(Connection):
             n -= 1
 
     def _new_id(self):
-        n = self._id
         while True:
-            n = n % 65535 + 1
+            n = self._id = self._id % 65535 + 1
             if self._find(n) is None and not (self._subs and n in self._subs.asked):
-                self._id = n
                 return n
 
     def _pump(self):
@@ -633,7 +532,7 @@ class Client(Connection):
         elif self._writer.transmit(m) is None:
             return False
         self._sent = i + 1
-        self._ask()
+        self._connection.ask(not i)
         return True
 
 

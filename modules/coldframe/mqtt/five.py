@@ -115,7 +115,7 @@ class Five:
         if packet.code == _CONTINUE:
             data = self.auth[2](packet.prop(_AUTH_DATA))
             self._send_auth(_CONTINUE, data)
-            client._ask()
+            client._connection.ask(False)
         elif packet.code == 0 and self.waiting:
             self.waiting = False
         else:
@@ -134,7 +134,7 @@ class Five:
             pairs.append((_AUTH_DATA, data))
         props = packed(pairs)
         buf = bytearray(len(props) + 12)
-        self._client._send(bytes(memoryview(buf)[: codec.auth(buf, code, props)]))
+        self._client._connection.send(bytes(memoryview(buf)[: codec.auth(buf, code, props)]))
 
     def farewell(self, code):
         """Tell the broker why the connection ends."""

@@ -79,7 +79,7 @@ class Messages:
         if self._waiting.peek():
             core._task_queue.push(self._waiting.pop())
         if len(queue) >= self._size:
-            if not client._asking:
+            if not client._connection.asking:
                 client._paused |= _SLOW
             if not self._guarded:
                 self._guarded = True
@@ -90,7 +90,7 @@ class Messages:
         client = self._client
         while len(self._queue) >= self._size:
             await core.sleep_ms(_PATIENCE)
-            if client._asking:
+            if client._connection.asking:
                 if client._paused & _SLOW:
                     self._read_on()
             elif len(self._queue) >= self._size:

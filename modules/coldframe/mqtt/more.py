@@ -45,16 +45,15 @@ async def drain(client, timeout):
         except asyncio.TimeoutError:
             return False
         return True
-    while (
-        client._window or client._space.peek() or client._live and client._writer.left
-    ) and not client._closing:
+    while not client._closing and (client._window or client._space.peek() or client._live and client._writer.left):
         yield wait(client)
     return not client._window
 
 
 async def disconnect(client):
     """See Client.disconnect()."""
-    task = client._task
+    connection = client._connection
+    task = connection and connection.task
     if task is None:
         return
     client._closing = True
@@ -66,10 +65,10 @@ async def disconnect(client):
         while client._writer.left and not client._paused & _OVER:
             yield wait(client)
     client._lost("disconnected")
-    client._wake()
-    if client._stream is None:
+    connection.wake()
+    if client.poll is None:
         task.cancel()  # a connection attempt may take long to fail
-    while client._task is task:
+    while connection.task is task:
         yield wait(client)
 
 
@@ -85,7 +84,7 @@ def message(client, packet):
         if packet.more or packet.part:
             large(client, packet, topic)
         elif client._call is not None:
-            client._received += 1
+            packet.delivered += 1
             try:
                 client._call(topic, packet.payload_bytes, packet.retain)
             except Exception as er:
@@ -110,7 +109,7 @@ def large(client, packet, topic):
     except Exception as er:
         log.exception("on_large, topic %s", topic, exc_info=er)
     if not more:
-        client._received += 1
+        packet.delivered += 1
 
 
 def cut_off(client):

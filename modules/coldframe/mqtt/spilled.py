@@ -10,10 +10,11 @@ A client without a file pays nothing for this: Spilled puts its own methods in t
 
 import asyncio
 from asyncio import core
-from time import ticks_ms
 
 from coldframe.log import getLogger
 from coldframe.mqtt.client import Client
+from coldframe.mqtt.connection import Connection
+from coldframe.mqtt.more import drain
 from coldframe.mqtt.subs import wait
 from micropython import const
 
@@ -43,8 +44,6 @@ class Spilled:
             "settle",
             "freed",
             "new_id",
-            "begin",
-            "over",
             "packet",
             "acknowledged",
             "confirm",
@@ -54,6 +53,12 @@ class Spilled:
         spill.load()
         if spill.incoming_ids():
             client._held = list(spill.incoming_ids())
+
+    def attach(self, connection):
+        """The client has a Connection now."""
+        self._connection = connection
+        connection._begin = self._begin
+        connection._over = self._over
 
     # ---- going out
 
@@ -125,8 +130,6 @@ class Spilled:
                 m.id = self._new_id()
                 if qos == 2:
                     self._safely(spill.assign, key, m.id)
-            if not window:
-                client._progress = ticks_ms()
             window.append(m)
         self._sync()
         client._pump()
@@ -164,14 +167,13 @@ class Spilled:
                 return id
 
     def _begin(self):
-        client = self._client
-        Client._begin(client)
+        Connection._begin(self._connection)
         self._refill()
         self._freed()
 
     def _over(self):
         client = self._client
-        Client._over(client)
+        Connection._over(self._connection)
         # What is in the window in RAM only is stored, if its place is behind all others.
         spill = self._spill
         window = client._window
@@ -206,7 +208,7 @@ class Spilled:
                 return False
         client = self._client
         while True:
-            done = await Client.drain(client)
+            done = await drain(client, None)
             if not self._spill.pending:
                 return done
             if client._closing:
@@ -220,7 +222,7 @@ class Spilled:
         if kind == _PUBREL and packet.id in client._held:
             self._note(self._spill.forget, packet.id)  # before PUBCOMP goes out
         Client._packet(client, kind, packet)
-        if kind == _CONNACK and client._code == 0 and not client._session:
+        if kind == _CONNACK and client._code == 0 and not client._connection.session:
             self._fresh = True
             self._note(self._spill.forget, None)
 

@@ -43,7 +43,7 @@ async def publish_stream(client, topic, source, size, qos, retain):
                     if m is None:
                         return
                     client._sent += 1
-                    client._ask()
+                    client._connection.ask(client._sent == 1)
                 elif m is None:
                     client.dropped += 1
                     raise OSError("the connection was lost: %s" % client.why)

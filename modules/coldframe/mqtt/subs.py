@@ -3,6 +3,7 @@
 from asyncio import core
 
 from coldframe.mqtt.client import MQTTError, codec, log
+from coldframe.mqtt.connection import wake_all
 from micropython import const
 
 # What is known about a filter: the options asked for (QoS in the low two bits); once the broker has answered,
@@ -65,7 +66,7 @@ class Subs:
             if client._writer.put(bytes(memoryview(buf)[:size])) is None:
                 return False
             self.asked[n] = filter
-            client._ask()
+            client._connection.ask(False)
         self.unasked.pop(0)
         return True
 
@@ -83,11 +84,15 @@ class Subs:
                 from coldframe.mqtt.reasons import told
 
                 log.error(
-                    "the broker refused the subscription to %s: %s", f, told(packet, self._client.version)
+                    "the broker refused the subscription to %s: %s",
+                    f,
+                    told(packet, 5 if self._client._five else 4),
                 )
                 self.drop(f)
             elif options != _GONE:
                 self.known[f] = options & _OPTIONS | _GRANTED | packet.codes[0] << 8
+        self._client._connection.answered()
+        wake_all(self._client._turn)
 
     def drop(self, filter):
         """The broker does not have this subscription."""

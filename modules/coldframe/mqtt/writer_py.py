@@ -75,7 +75,7 @@ class Writer:
         self.attach(None)
 
     def attach(self, stream, tail=False, version=4):
-        self._stream = stream
+        self.stream = stream
         self._tail = tail
         self._five = version == 5
         self._open = self._writing = self._tail_left = False
@@ -102,7 +102,7 @@ class Writer:
 
     def _offer(self, data, at, n):
         self._writing = True
-        done = self._stream.write(data, at, n)
+        done = self.stream.write(data, at, n)
         if done is not None and done > n:
             raise OSError(EIO)
         self._writing = False
@@ -126,7 +126,7 @@ class Writer:
         return at
 
     def _drain(self):
-        if self._writing or self._stream is None:
+        if self._writing or self.stream is None:
             return False
         try:
             return self._drain_or_raise()
@@ -153,7 +153,7 @@ class Writer:
         return not self._tail_left
 
     def _room(self, n, keep):
-        if self._writing or self._stream is None:
+        if self._writing or self.stream is None:
             return False
         if self._pos and n + keep > len(self._buf) - self._end:
             rest = bytes(self._view[self._pos : self._end])
@@ -229,7 +229,7 @@ class Writer:
     def ack(self, type, id, code=0):
         n = 5 if code and self._five else 4
         if not self._room(n, 0):
-            if self._stream is None:
+            if self.stream is None:
                 return True
             raise ValueError("no room for an acknowledgement")
         at = self._end
@@ -248,7 +248,7 @@ class Writer:
             self._view[self._end : self._end + n] = packet
             self._end += n
         else:
-            if self._writing or self._stream is None or self._more is not None:
+            if self._writing or self.stream is None or self._more is not None:
                 return None
             self._split = self._end
             self._more = packet
