@@ -208,6 +208,8 @@ typedef struct _writer_obj_t {
     mp_obj_t slow; // its publish(), for what is not plain
     mp_obj_t pause; // makes what a publisher awaits when the other tasks should get a turn
     mp_obj_t ended; // an awaitable that is done
+    mp_obj_t aliases; // MQTT 5: dict of topic -> properties with its alias, or None
+    uint32_t aliases_max; // how many topics can have one
     uint8_t burst;
     uint8_t plain; // PLAIN_0, PLAIN_1: of which messages the client wants to see nothing before they go
     bool tail; // the stream may hold bytes back, see coldframe/mqtt/transport.py
@@ -246,6 +248,8 @@ static mp_obj_t writer_make_new(const mp_obj_type_t *type, size_t n_args, size_t
         *own[i] = i + 1 < n_args ? args[i + 1] : mp_const_none;
     }
     self->plain = PLAIN_0 | PLAIN_1;
+    self->aliases = mp_const_none;
+    self->aliases_max = 0;
     self->at = self->published = 0;
     self->tail = self->five = false;
     forget(self);
@@ -262,6 +266,8 @@ static mp_obj_t writer_attach(size_t n_args, const mp_obj_t *args) {
     if (args[1] != mp_const_none) {
         self->five = n_args > 3 && mp_obj_get_int(args[3]) == 5;
         self->plain = self->five ? 0 : PLAIN_0 | PLAIN_1;
+        self->aliases = mp_const_none;
+        self->aliases_max = 0;
         const mp_obj_type_t *type = mp_obj_get_type(args[1]);
         if (!mp_obj_is_instance_type(type) && MP_OBJ_TYPE_HAS_SLOT(type, protocol)) {
             self->protocol = mp_get_stream_raise(args[1], MP_STREAM_OP_WRITE);
@@ -271,16 +277,21 @@ static mp_obj_t writer_attach(size_t n_args, const mp_obj_t *args) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(writer_attach_obj, 2, 4, writer_attach);
 
-// open(plain=3): the broker has accepted the connection: from now on, until close(), messages may go out.
+// open(plain=3, aliases=None, aliases_max=0): the broker has accepted the connection: from now on, until close(),
+// messages may go out. plain None: as the last time.
 static mp_obj_t writer_open(size_t n_args, const mp_obj_t *args) {
     writer_obj_t *self = MP_OBJ_TO_PTR(args[0]);
     self->open = true;
-    if (n_args > 1) {
+    if (n_args > 1 && args[1] != mp_const_none) {
         self->plain = mp_obj_get_int(args[1]);
+    }
+    if (n_args > 3) {
+        self->aliases = args[2];
+        self->aliases_max = mp_obj_get_int(args[3]);
     }
     return mp_const_none;
 }
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(writer_open_obj, 1, 2, writer_open);
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(writer_open_obj, 1, 4, writer_open);
 
 // close(): no more messages until the next open().
 static mp_obj_t writer_close(mp_obj_t self_in) {
@@ -503,7 +514,18 @@ static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(writer_message_obj, 5, 6, writer_mess
 
 // A plain QoS 0 message. Returns what its publisher awaits, MP_OBJ_NULL if that is for slow() to say.
 static mp_obj_t publish_now(writer_obj_t *self, mp_obj_t topic, mp_obj_t payload, bool retain) {
-    mp_obj_t result = put_publish(self, topic, payload, retain ? 1 : 0, 0, mp_const_none);
+    mp_obj_t props = mp_const_none;
+    if (self->aliases != mp_const_none) {
+        mp_map_t *map = mp_obj_dict_get_map(self->aliases);
+        mp_map_elem_t *known = mp_map_lookup(map, topic, MP_MAP_LOOKUP);
+        if (known != NULL) {
+            topic = MP_OBJ_NEW_QSTR(MP_QSTR_);
+            props = known->value;
+        } else if (map->used < self->aliases_max) {
+            return MP_OBJ_NULL; // it may get one
+        }
+    }
+    mp_obj_t result = put_publish(self, topic, payload, retain ? 1 : 0, 0, props);
     if (result == mp_const_true) {
         return self->ended;
     }

@@ -304,22 +304,6 @@ class Client:
         """Called by the event loop (see poller.py) when there is something to read, or room to write."""
         if events & ~_POLLIN:
             self._drained()
-        self._read()
-        self._look()
-
-    def _drained(self):
-        # The stream has room again.
-        writer = self._writer
-        left = writer.left
-        if left:
-            if writer.flush():
-                self._paused &= ~_FULL
-                self._pump()
-            if writer.left < left:
-                self._in = ticks_ms()  # that it takes more again means that the other end has taken some
-            self._connection.changed()
-
-    def _read(self):
         packet = self.packet
         fills = _FILLS
         if self._code == 0:
@@ -343,11 +327,29 @@ class Client:
             else:
                 self.again = core._io_queue.again = True
                 break
+        if self._window or self._writer.left or self._paused or events != _POLLIN:
+            self._after()
+
+    def _after(self):
+        # What has come may have made room, or has to be answered.
         self._writer.flush()
         if self._space.peek():
             self._freed()
         if self._sent < len(self._window):
-            self._pump()  # an acknowledgement may have made room in the broker's quota
+            self._pump()  # the broker may take more now
+        self._look()
+
+    def _drained(self):
+        # The stream has room again.
+        writer = self._writer
+        left = writer.left
+        if left:
+            if writer.flush():
+                self._paused &= ~_FULL
+                self._pump()
+            if writer.left < left:
+                self._in = ticks_ms()  # that it takes more again means that the other end has taken some
+            self._connection.changed()
 
     def failed(self, er):
         """Called when ready() has raised an exception."""
@@ -467,7 +469,8 @@ class Client:
         if m.task is not None:
             core._task_queue.push(m.task)
             m.task = None
-        self._connection.settled()
+        if self._connection is not None:
+            self._connection.settled()
 
     def _accept(self, m):
         # The window has room for it.

@@ -154,7 +154,7 @@ class Connection:
         self._since = ticks_ms()
         client._live = True
         if client._five:
-            client._writer.open(client._five.plain())
+            client._five.open(client._writer)
         else:
             client._writer.open()
         client._sent = 0
@@ -278,6 +278,7 @@ class Connection:
         self.progress = client._in
         if not client._window:
             self.answered()
+            client._freed()
         if client._turn.peek():
             wake_all(client._turn)
 

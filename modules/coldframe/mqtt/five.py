@@ -211,11 +211,10 @@ class Five:
             self._client._settle(m, MQTTError(error))
         return bool(error)
 
-    def plain(self):
-        """For Writer.open(): 1 if QoS 0, 2 if QoS 1 and 2 need nothing that is done here."""
-        if self.max_qos < 2 or not self.retain or self.max_packet:
-            return 0
-        return 2 if self.alias_max else 3
+    def open(self, writer):
+        """Let messages go out, and those that need nothing that is done here go straight to the writer."""
+        plain = 3 if self.max_qos == 2 and self.retain and not self.max_packet else 0
+        writer.open(plain, self.aliases, self.alias_max)
 
     def publish(self, writer, topic, payload, retain, props):
         """Writer.write() of QoS 0, with a topic alias where that saves bytes."""
@@ -224,7 +223,7 @@ class Five:
             known = aliases.get(topic)
             if known:
                 return writer.write("", payload, retain, known)
-            if len(aliases) < self.alias_max and size(topic) > 3:
+            if len(aliases) < self.alias_max:
                 alias = packed(((_ALIAS, len(aliases) + 1),))
                 done = writer.write(topic, payload, retain, alias)
                 if done is not None:  # else the broker does not know it yet

@@ -45,7 +45,9 @@ async def drain(client, timeout):
         except asyncio.TimeoutError:
             return False
         return True
-    while not client._closing and (client._window or client._space.peek() or client._live and client._writer.left):
+    while not client._closing and (
+        client._window or client._space.peek() or client._live and client._writer.left
+    ):
         yield wait(client)
     return not client._window
 

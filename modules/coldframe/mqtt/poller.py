@@ -24,6 +24,7 @@ class Poller(core.IOQueue):
         self.poller = queue.poller
         self.map = queue.map
         self.links = []
+        self.first = None  # of these; nearly always the only one
         self.again = False
 
     def wait_io_event(self, dt):
@@ -32,7 +33,9 @@ class Poller(core.IOQueue):
             self.again = False
             dt = 0
         for s, ev in self.poller.ipoll(dt):
-            link = self._link(s)
+            link = self.first
+            if link is None or link.poll is not s:
+                link = self._link(s)
             if link is None:
                 self._wake(s, ev)
             else:
@@ -75,6 +78,7 @@ class Poller(core.IOQueue):
         s = link.poll
         if link not in self.links:
             self.links.append(link)
+            self.first = self.links[0]
             self.map[id(s)] = (
                 None,
                 None,
@@ -89,6 +93,7 @@ class Poller(core.IOQueue):
         """The opposite of watch(); safe at any time."""
         if link in self.links:
             self.links.remove(link)
+            self.first = self.links[0] if self.links else None
             link.again = False
             self._dequeue(link.poll)
 

@@ -124,7 +124,7 @@ async def write(client, header, source, size, topic):
     finally:
         if client.connections == number and client._live:
             if done:
-                writer.open()
+                writer.open(None)
                 client._paused &= ~_STREAMING
                 client._pump()
                 wake_all(client._turn)

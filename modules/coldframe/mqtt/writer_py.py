@@ -86,7 +86,7 @@ class Writer:
     def __call__(self, *args, **options):
         return self._slow(*args, **options)
 
-    def open(self, plain=3):
+    def open(self, plain=3, aliases=None, most=0):
         self._open = True
 
     def close(self):
