@@ -61,9 +61,9 @@ def heap(image: Path, clients: list[str], peers: Path | None) -> dict[str, dict[
     return found
 
 
-def idle(image: Path, clients: list[str], peers: Path | None) -> dict[str, tuple[float, float]]:
-    """Connected, subscribed, nothing happens: client -> (bytes of garbage per second, share of one CPU)."""
-    found = {}
+def idle(image: Path, clients: list[str], peers: Path | None) -> dict[str, tuple[float, float] | str]:
+    """Connected, subscribed, nothing happens: client -> (bytes of garbage per second, share of one CPU), or why not."""
+    found: dict[str, tuple[float, float] | str] = {}
     with Mosquitto() as broker:
         for client in clients:
             options: dict[str, int | str] = {"n": IDLE * 1000}
@@ -74,8 +74,8 @@ def idle(image: Path, clients: list[str], peers: Path | None) -> dict[str, tuple
                     guest.wait_for("OVER")
                     share = (guest.cpu_seconds() - before) / (time.monotonic() - start)
                     found[client] = (guest.finish("garbage"), share)
-            except GuestFailed:
-                continue
+            except GuestFailed as error:
+                found[client] = str(error)
     return found
 
 

@@ -43,18 +43,30 @@ def _goals(found: dict[str, Any]) -> list[Goal]:
     if "heap" in found:
         goals += _heap(found["heap"])
     if "idle" in found:
-        garbage, share = found["idle"].get(OURS, (None, None))
+        garbage, share = _pair(found["idle"].get(OURS))
         percent = None if share is None else share * 100
         goals.append(_at_most("idle and connected: garbage", 0, "B/s", garbage))
         goals.append(_at_most("idle and connected: CPU of this machine", 1, "%", percent))
     if "outage" in found:
         for length, clients in found["outage"].items():
             for i, how in enumerate(("publishing", "nothing to publish")):
-                seconds = clients.get(OURS, (None, None))[i]
+                seconds = _pair(clients.get(OURS))[i]
                 goals.append(_at_most(f"back in use, outage of {length}, {how}", 1, "s", seconds))
     if "rp2040" in found:
         goals += _chip(found["rp2040"][OURS])
     return goals
+
+
+def _pair(value: Any) -> tuple[float | None, float | None]:
+    return (None, None) if value is None or isinstance(value, str) else tuple(value)
+
+
+def _failures(found: dict[str, Any]) -> dict[str, str]:
+    """What could not be measured -> why."""
+    failures = dict(found.get("speed_failures", {}))
+    for case, figures in {**found.get("heap", {}), "idle": found.get("idle", {})}.items():
+        failures |= {f"{client} {case}": why for client, why in figures.items() if isinstance(why, str)}
+    return failures
 
 
 def _speed(speed: dict[str, dict[str, list[float]]]) -> list[Goal]:
@@ -135,8 +147,9 @@ def show(found: dict[str, Any], clients: list[str]) -> None:
         console.print(table)
     if "idle" in found:
         table = _table("idle and connected, unix image", ["", *found["idle"]])
-        table.add_row("garbage, bytes per second", *(_number(g) for g, _ in found["idle"].values()))
-        table.add_row("CPU, %", *(_number(share * 100) for _, share in found["idle"].values()))
+        pairs = [_pair(value) for value in found["idle"].values()]
+        table.add_row("garbage, bytes per second", *(_number(garbage) for garbage, _ in pairs))
+        table.add_row("CPU, %", *(_number(None if share is None else share * 100) for _, share in pairs))
         console.print(table)
     if "outage" in found:
         names = list(next(iter(found["outage"].values())))
@@ -151,7 +164,7 @@ def show(found: dict[str, Any], clients: list[str]) -> None:
         _show_chip(console, found["rp2040"])
     for name in missing:
         console.print(f"{name}: not measured, its source is not in --peers DIR (docs/benchmarks.md)")
-    for what, why in found.get("speed_failures", {}).items():
+    for what, why in _failures(found).items():
         console.print(f"{what}: {why}", markup=False)
     table = _table("goals", ["", "wanted", "measured", ""])
     for goal in _goals(found):

@@ -29,6 +29,9 @@ class Driver:
         while not done.over:
             wait()
 
+    async def pipelined(self, n, topic, payload):
+        raise NotImplementedError("it waits for each acknowledgement")
+
     async def echo(self, topic, payload, done):
         self.publish(topic, payload, qos=1)
         await self.receive(done)

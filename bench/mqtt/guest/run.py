@@ -198,10 +198,9 @@ async def heap_recv(driver, n, qos, filter):
 
     expect(n)
     finished = begin
-    await driver.subscribe(filter, qos)
-    print("READY")
     gc.collect()
-    gc.disable()
+    gc.disable()  # before: some clients receive while they still wait for SUBACK
+    await driver.subscribe(filter, qos)
     await driver.receive(done)
     say("heap", heap_first / n)
 
