@@ -41,6 +41,7 @@ _MICROSECONDS = """
     log_ready log_arguments log_below log_moving
 """
 UNITS = dict.fromkeys(_MICROSECONDS.split(), "µs")
+ZERO = {"log_kept"}  # limits that may be 0; of the others that would be a mistake
 AT_LEAST = {"heap"}  # lower limits; all others are upper limits
 # Names under which the tests write these figures to measurements.json; the first one that is there counts.
 NAMES = {
@@ -114,7 +115,7 @@ def load(path: Path, known: Sequence[str]) -> dict[str, dict[str, int]]:
                     where=f"{path}: [{name}]",
                     expected=f"{close!r} (the nearest known key)" if close else "one of " + ", ".join(KINDS),
                 )
-            if not isinstance(limit, int) or isinstance(limit, bool) or limit <= 0:
+            if not isinstance(limit, int) or isinstance(limit, bool) or limit < (kind not in ZERO):
                 raise UserError(
                     f"got {limit!r}", where=f"{path}: {name}.{kind}", expected="a number, more than 0"
                 )
