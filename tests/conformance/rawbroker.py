@@ -22,7 +22,7 @@ from typing import Any
 from conformance import packets
 from conformance.packets import CONNECT, PINGREQ, PINGRESP_PACKET, Packet, Properties
 
-DEADLINE = 10.0  # s, for what happens at once on a machine that is not overloaded
+DEADLINE = 20.0  # s, for what happens at once on a machine that is not overloaded
 
 
 class RawBroker:

@@ -153,13 +153,13 @@ def test_a_second_connack_is_a_protocol_error(broker, make_node):
 
 @pytest.mark.mqtt("3:MQTT-3.1.2-23", "5:MQTT-3.1.2-20")
 def test_keep_alive(broker, make_node):
-    make_node(broker, keepalive=1)
+    make_node(broker, keepalive=2)
     link = broker.accepted()
     last = time.monotonic()
-    for _ in range(3):
-        link.expect(PINGREQ, deadline=3)
+    for _ in range(2):
+        link.expect(PINGREQ)
         now = time.monotonic()
-        assert now - last < 1.0, f"{now - last:.2f} s between two packets with a keep alive of 1 s"
+        assert now - last < 2.0, f"{now - last:.2f} s between two packets with a keep alive of 2 s"
         last = now
         link.send(PINGRESP_PACKET)
 

@@ -46,17 +46,17 @@ def broker(make_broker):
 @pytest.mark.parametrize("own", [60, 0])
 def test_the_servers_keep_alive_counts(broker, make_node, own):
     make_node(broker, keepalive=own)
-    link = broker.accepted(props=[(SERVER_KEEP_ALIVE, 1)])
+    link = broker.accepted(props=[(SERVER_KEEP_ALIVE, 2)])
     assert link.hello.keepalive == own
     begin = time.monotonic()
-    link.expect(PINGREQ, deadline=3)
-    assert time.monotonic() - begin < 1.0
+    link.expect(PINGREQ)
+    assert time.monotonic() - begin < 2.0
     link.send(PINGRESP_PACKET)
     # It counts for this connection only.
     link.cut()
     link = broker.accepted()
     assert link.hello.keepalive == own
-    link.silent(1.5)
+    link.silent(2.5)
 
 
 @pytest.mark.mqtt("5:MQTT-3.2.2-11", "5:MQTT-3.2.2-9", "5:MQTT-3.2.2-10")
