@@ -46,6 +46,8 @@ def test_qos_2_ends_with_its_pubcomp(broker, make_node):
     call = node.call("publish", "a", "x", 2)
     sent = link.expect(PUBLISH, topic="a", payload=b"x", qos=2, dup=False, retain=False)
     link.send(ack(PUBCOMP, sent.id % 65535 + 1))  # of another message
+    if broker.version == 5:
+        link.send(ack(PUBACK, sent.id))  # not what it waits for
     link.alive()
     assert not call.ended
     link.send(ack(PUBREC, sent.id))
