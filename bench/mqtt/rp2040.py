@@ -44,6 +44,7 @@ class Cost:
     idle_cpu: float | None = None  # share of the CPU, 0 to 1, beyond that of an idle interpreter
     idle_garbage: float | None = None  # bytes per second
     kept: float | None = None  # bytes that import and construct keep, without the receive buffer
+    kept_connected: float | None = None  # the same once connected, with all that is loaded only then
 
 
 class Board:
@@ -108,7 +109,10 @@ class Board:
         if name != "simple":
             found |= await self._alone(start, version)
             found |= await self._idle(start, version, SPINS.get(name, IDLE))
-        found["kept"] = await self._kept(client)
+        _, output = await self.run(KEPT[client])
+        found["kept"] = printed(output, "KEPT")
+        if name == "coldframe":
+            found["kept_connected"] = printed(output, "CONNECTED")
         return Cost(**found)
 
     async def _alone(self, start: str, version: str) -> dict[str, float]:
@@ -125,10 +129,6 @@ class Board:
         busy = (micros(*marks) - micros(*without)) / (seconds * 1e6)
         return {"idle_cpu": max(0.0, busy), "idle_garbage": printed(output, "HEAP")}
 
-    async def _kept(self, client: str) -> float:
-        _, output = await self.run(KEPT[client])
-        return printed(output, "KEPT")
-
 
 # What import and construction keep; asyncio and the log are there before, other parts of a program use them too.
 KEPT_COLDFRAME = """
@@ -136,12 +136,21 @@ import gc
 from asyncio import Event, Lock, StreamReader, wait_for
 from coldframe.log import getLogger
 getLogger("mqtt")
+stream = cycles.Stream(size=512)
+transport = cycles.Transport(stream)
+stream.ring.write({greeting})
+async def connected():
+    await c.connect()
+    await asyncio.sleep_ms(100)
+    gc.collect()
+    print("CONNECTED", gc.mem_alloc() - before - 1024)
 gc.collect()
 before = gc.mem_alloc()
 from coldframe.mqtt import Client
-c = Client(cycles.Transport(None), "bench", buffer=1024, version={version})
+c = Client(transport, "bench", buffer=1024, clean=True, version={version})
 gc.collect()
 print("KEPT", gc.mem_alloc() - before - 1024)
+asyncio.run(connected())
 """
 KEPT_PEER = """
 import gc, sys
@@ -154,8 +163,8 @@ gc.collect()
 print("KEPT", gc.mem_alloc() - before)
 """
 KEPT = {
-    "coldframe": KEPT_COLDFRAME.format(version=4),
-    "coldframe-5": KEPT_COLDFRAME.format(version=5),
+    "coldframe": KEPT_COLDFRAME.format(version=4, greeting=b"\x20\x02\0\0"),
+    "coldframe-5": KEPT_COLDFRAME.format(version=5, greeting=b"\x20\x03\0\0\0"),
     "simple": KEPT_PEER.format(
         before="cycles.no_network()", code='from umqtt import simple\nc = simple.MQTTClient("bench", "host")'
     ),

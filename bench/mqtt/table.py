@@ -184,6 +184,7 @@ CHIP_ROWS = {
     "idle_garbage": "idle: garbage, bytes per second",
     "idle_cpu": "idle: CPU, %",
     "kept": "RAM kept by import and construct, bytes (1)",
+    "kept_connected": "RAM kept once connected, bytes (1)",
 }
 
 
