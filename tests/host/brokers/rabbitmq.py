@@ -65,7 +65,9 @@ class RabbitMQ(Broker):
             "RABBITMQ_ALLOW_INPUT": "1",  # makes the script become the server, instead of watching over it
             # One core is enough, without busy waiting.
             "RABBITMQ_SERVER_START_ARGS": "-noinput +S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none",
-            "RABBITMQ_NODENAME": f"coldframe{self.port}@localhost",
+            # An address, as a bare machine may not even know the name localhost.
+            "RABBITMQ_NODENAME": f"coldframe{self.port}@127.0.0.1",
+            "RABBITMQ_USE_LONGNAME": "true",
             "RABBITMQ_DIST_PORT": str(self._dist_port),
             "RABBITMQ_CONF_ENV_FILE": str(folder / "none"),
             "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
