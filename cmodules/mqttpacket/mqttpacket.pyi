@@ -88,7 +88,8 @@ class Decoder:
     part: int  # PUBLISH in parts: bytes of payload before this part
     more: int  # PUBLISH in parts: bytes of payload still to come
     skipped: bool  # PUBLISH: too large, see above
-    delivered: int  # how many messages have gone to callbacks of next(); goes on with 0 after 2**30 - 1
+    delivered: int  # how many messages have gone to callbacks; goes on with 0 after 2**30 - 1; can be set
+    calling: bool  # inside a callback, and after an exception of one until the next next()
 
     def __init__(self, buf: bytearray | memoryview, limit: int = 0, version: int = 4) -> None: ...
     def prop(self, id: int) -> int | str | bytes | tuple[str, str] | None:
@@ -118,8 +119,11 @@ class Decoder:
         callback: is called with (topic, payload, retain) for each PUBLISH of QoS 0 that is whole and has
         no topic alias, and next() goes on; it returns at the first packet that is something else, or 0.
         The attributes describe the packet meanwhile. What the callback raises ends next(); the following
-        call goes on behind that packet.
+        call goes on behind that packet. If it returns True, next() returns -1 at once.
         """
+
+    def deliver(self, callback: Callable[[str, bytes, bool], object]) -> object:
+        """Call it with the PUBLISH that next() has returned, and return what it returns."""
 
     def reset(self, version: int = 0) -> None:
         """Forget everything: for a new connection. version: 4 or 5 from now on, 0: as before."""
@@ -191,3 +195,79 @@ def poke(stream: object) -> bool | None:
     """Write zero bytes to a native stream: a TLS stream then goes on with its handshake.
 
     Returns True once it is over, None while it is not. Raises what the stream raises."""
+
+class Message:
+    """An outgoing message of QoS 1 or 2, and the awaitable of its publisher. Made by Writer.message().
+
+    Awaited before it is done it calls owner._await(message), which notes down the task that is running; cancelled
+    before it is accepted, owner._freed(). All fields can be set.
+    """
+
+    topic: Text
+    payload: str | bytes | None
+    props: Buffer | None
+    task: object  # the asyncio task that awaits it
+    key: object  # in the spill file; for state 4 the exception that its publisher gets
+    id: int  # packet identifier, 0: none yet
+    flags: int  # low nibble of the PUBLISH's first byte; 16: for its publisher it is done once it is accepted
+    state: int  # 0 new, 1 accepted, 2 released (PUBREC has come), 3 done, 4 failed
+
+class Writer:
+    """The outgoing half of a connection.
+
+    buf: 64 bytes or more; packets wait in it for the stream. owner: the client; its _lost(exception) is called when
+    the stream raises one. slow, pause, ended: see __call__().
+
+    What puts a packet in returns True: all is with the stream; False: taken, but something is left, so call flush()
+    when the stream is writable; None: there is no room now, and nothing was taken.
+    """
+
+    left: int  # bytes that wait for the stream
+    busy: bool  # a payload of the caller's is still needed
+    at: int  # ticks_ms() when the stream last took something
+    published: int  # PUBLISH packets taken so far; goes on with 0 after 2**30 - 1
+    stream: object  # None: there is no connection
+
+    def __init__(
+        self,
+        buf: bytearray,
+        owner: object = None,
+        slow: Callable | None = None,
+        pause: Callable | None = None,
+        ended: object = None,
+    ) -> None: ...
+    def __call__(self, topic: Text, payload: Text, qos: int = 0, retain: bool = False, wait: bool = True, **more):
+        """The client's publish(): returns what is to be awaited.
+
+        QoS 0: `ended`, which is done; every 32nd time pause(), to let other tasks run; owner._later(payload) when
+        something was left. QoS 1 and 2: a Message, after owner._admit(message). Everything that is not plain goes to
+        slow() with the same arguments."""
+
+    def attach(self, stream: object, tail: bool = False, version: int = 4) -> None:
+        """A new connection, None: the end of one. tail: see coldframe/mqtt/transport.py."""
+
+    def open(self, plain: int | None = 3, aliases: dict | None = None, aliases_max: int = 0) -> None:
+        """Let messages go out. plain: 1 for QoS 0, 2 for QoS 1 and 2, if they need nothing that slow() does.
+        aliases: topic -> properties with its alias."""
+
+    def close(self) -> None:
+        """No more messages until open()."""
+
+    def write(self, topic: Text, payload: Text, retain: bool = False, props: Buffer | None = None) -> bool | int | None:
+        """A PUBLISH of QoS 0. 1 instead of True: other tasks should get a turn."""
+
+    def message(self, owner: object, topic: Text, payload: Text, flags: int, props: Buffer | None = None) -> Message:
+        """Raises ValueError for what cannot be sent."""
+
+    def transmit(self, message: Message) -> bool | int | None:
+        """Its PUBLISH; the next time with the DUP flag."""
+
+    def ack(self, type: int, id: int, code: int = 0) -> bool:
+        """Gather PUBACK, PUBREC, PUBREL or PUBCOMP for the next flush(). True as long as there is room for another;
+        ValueError when there was none."""
+
+    def put(self, packet: Buffer) -> bool | None:
+        """A ready packet. One larger than buf is kept, not copied."""
+
+    def flush(self) -> bool:
+        """Write what is left. True: nothing is left."""

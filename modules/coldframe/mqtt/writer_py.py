@@ -183,8 +183,10 @@ class Writer:
             props = b""
         head = self._head(topic, payload, flags, id, props)
         n = len(head)
-        if not self._room(n, _RESERVE) and not (
-            self._more is None and self._drain() and self._room(n, _RESERVE)
+        # As in C, where the header is made only once there is room for the longest that it can be.
+        most = min(len(self._buf) - _RESERVE, len(topic.encode()) + len(props or b"") + 13)
+        if not self._room(most, _RESERVE) and not (
+            self._more is None and self._drain() and self._room(most, _RESERVE)
         ):
             return None
         if not self._open:
@@ -228,7 +230,7 @@ class Writer:
 
     def ack(self, type, id, code=0):
         n = 5 if code and self._five else 4
-        if not self._room(n, 0):
+        if not self._room(5, 0):
             if self.stream is None:
                 return True
             raise ValueError("no room for an acknowledgement")
