@@ -7,6 +7,7 @@ target_sources(usermod_mqttpacket INTERFACE
     ${CMAKE_CURRENT_LIST_DIR}/mqttpacket_props.c
     ${CMAKE_CURRENT_LIST_DIR}/mqttpacket_strings.c
     ${CMAKE_CURRENT_LIST_DIR}/mod_decoder.c
+    ${CMAKE_CURRENT_LIST_DIR}/mod_message.c
     ${CMAKE_CURRENT_LIST_DIR}/mod_mqttpacket.c
     ${CMAKE_CURRENT_LIST_DIR}/mod_poke.c
     ${CMAKE_CURRENT_LIST_DIR}/mod_writer.c

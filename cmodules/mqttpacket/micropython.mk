@@ -7,6 +7,7 @@ SRC_USERMOD_C += \
 	$(MQTTPACKET_DIR)/mqttpacket_props.c \
 	$(MQTTPACKET_DIR)/mqttpacket_strings.c \
 	$(MQTTPACKET_DIR)/mod_decoder.c \
+	$(MQTTPACKET_DIR)/mod_message.c \
 	$(MQTTPACKET_DIR)/mod_mqttpacket.c \
 	$(MQTTPACKET_DIR)/mod_poke.c \
 	$(MQTTPACKET_DIR)/mod_writer.c

@@ -6,8 +6,6 @@
 //   stream does not take at once stays in its buffer; a payload larger than
 //   that is written straight from the caller's object, which is kept until then.
 //   Called itself, it is the client's publish().
-// Message: one outgoing QoS 1 or 2 message, and what its publisher awaits. It
-//   is the only object that is made for a message: 32 bytes on 32-bit chips.
 //
 // The same in Python: modules/coldframe/mqtt/writer_py.py.
 
@@ -45,149 +43,6 @@ static mqtt_string_t get_string(mp_obj_t obj) {
     return (mqtt_string_t) { .data = len ? info.buf : (const uint8_t *)"", .len = len };
 }
 
-// --------------------------------------------------------------- Message
-
-enum { STATE_NEW, STATE_ACCEPTED, STATE_RELEASED, STATE_DONE, STATE_FAILED };
-
-#define FLAG_DUP (0x08)
-#define FLAG_NOWAIT (0x10) // for its publisher it is done once the client has accepted it
-
-typedef struct _message_obj_t {
-    mp_obj_base_t base;
-    mp_obj_t owner; // the client
-    mp_obj_t topic;
-    mp_obj_t payload;
-    mp_obj_t props; // MQTT 5 properties, or None
-    mp_obj_t task; // the task that awaits it, or None
-    mp_obj_t key; // in the spill file, or None; the exception once it has failed
-    uint16_t id;
-    uint8_t flags; // low nibble of the PUBLISH's first byte; FLAG_NOWAIT
-    uint8_t state;
-} message_obj_t;
-
-static mp_obj_t message_iternext(mp_obj_t self_in) {
-    message_obj_t *self = MP_OBJ_TO_PTR(self_in);
-    if (self->state < STATE_DONE) {
-        // The client accepts it now, or notes down which task is running.
-        mp_obj_t dest[3];
-        mp_load_method(self->owner, MP_QSTR__await, dest);
-        dest[2] = self_in;
-        mp_call_method_n_kw(1, 0, dest);
-        if (self->state == STATE_NEW || (self->state < STATE_DONE && !(self->flags & FLAG_NOWAIT))) {
-            return mp_const_none;
-        }
-    }
-    if (self->state == STATE_FAILED) {
-        nlr_raise(self->key);
-    }
-    return MP_OBJ_STOP_ITERATION;
-}
-
-// What asyncio asks of a coroutine, so that create_task() takes a Message too.
-static mp_obj_t message_send(mp_obj_t self_in, mp_obj_t value) {
-    (void)value;
-    if (message_iternext(self_in) == MP_OBJ_STOP_ITERATION) {
-        mp_raise_StopIteration(mp_const_none);
-    }
-    return mp_const_none;
-}
-static MP_DEFINE_CONST_FUN_OBJ_2(message_send_obj, message_send);
-
-static mp_obj_t message_throw(size_t n_args, const mp_obj_t *args) {
-    message_obj_t *self = MP_OBJ_TO_PTR(args[0]);
-    self->task = mp_const_none;
-    if (self->state == STATE_NEW) {
-        // It may have been woken because there is room now: somebody else can have it.
-        mp_obj_t dest[2];
-        mp_load_method(self->owner, MP_QSTR__freed, dest);
-        mp_call_method_n_kw(0, 0, dest);
-    }
-    nlr_raise(mp_make_raise_obj(args[n_args > 2 && args[2] != mp_const_none ? 2 : 1]));
-}
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(message_throw_obj, 2, 4, message_throw);
-
-static mp_obj_t message_close(mp_obj_t self_in) {
-    ((message_obj_t *)MP_OBJ_TO_PTR(self_in))->task = mp_const_none;
-    return mp_const_none;
-}
-static MP_DEFINE_CONST_FUN_OBJ_1(message_close_obj, message_close);
-
-// asyncio cancels the task that awaits it. The message stays accepted all the same.
-static mp_obj_t message_remove(mp_obj_t self_in, mp_obj_t task) {
-    (void)task;
-    return message_close(self_in);
-}
-static MP_DEFINE_CONST_FUN_OBJ_2(message_remove_obj, message_remove);
-
-static void message_attr(mp_obj_t self_in, qstr attr, mp_obj_t *dest) {
-    message_obj_t *self = MP_OBJ_TO_PTR(self_in);
-    mp_obj_t *field = NULL;
-    mp_int_t value = 0;
-    switch (attr) {
-        case MP_QSTR_topic:
-            field = &self->topic;
-            break;
-        case MP_QSTR_payload:
-            field = &self->payload;
-            break;
-        case MP_QSTR_props:
-            field = &self->props;
-            break;
-        case MP_QSTR_task:
-            field = &self->task;
-            break;
-        case MP_QSTR_key:
-            field = &self->key;
-            break;
-        case MP_QSTR_id:
-            value = self->id;
-            break;
-        case MP_QSTR_flags:
-            value = self->flags;
-            break;
-        case MP_QSTR_state:
-            value = self->state;
-            break;
-        default:
-            if (dest[0] == MP_OBJ_NULL) {
-                dest[1] = MP_OBJ_SENTINEL; // look in locals_dict
-            }
-            return;
-    }
-    if (dest[0] == MP_OBJ_NULL) {
-        dest[0] = field != NULL ? *field : MP_OBJ_NEW_SMALL_INT(value);
-    } else if (dest[1] != MP_OBJ_NULL) {
-        if (field != NULL) {
-            *field = dest[1];
-        } else {
-            value = mp_obj_get_int(dest[1]);
-            if (attr == MP_QSTR_id) {
-                self->id = value;
-            } else if (attr == MP_QSTR_flags) {
-                self->flags = value;
-            } else {
-                self->state = value;
-            }
-        }
-        dest[0] = MP_OBJ_NULL; // stored
-    }
-}
-
-static const mp_rom_map_elem_t message_locals_dict_table[] = {
-    { MP_ROM_QSTR(MP_QSTR_send), MP_ROM_PTR(&message_send_obj) },
-    { MP_ROM_QSTR(MP_QSTR_throw), MP_ROM_PTR(&message_throw_obj) },
-    { MP_ROM_QSTR(MP_QSTR_close), MP_ROM_PTR(&message_close_obj) },
-    { MP_ROM_QSTR(MP_QSTR_remove), MP_ROM_PTR(&message_remove_obj) },
-};
-static MP_DEFINE_CONST_DICT(message_locals_dict, message_locals_dict_table);
-
-static MP_DEFINE_CONST_OBJ_TYPE(
-    message_type, MP_QSTR_Message, MP_TYPE_FLAG_ITER_IS_ITERNEXT,
-    attr, message_attr,
-    iter, message_iternext,
-    locals_dict, &message_locals_dict
-    );
-
 // ---------------------------------------------------------------- Writer
 
 typedef struct _writer_obj_t {
@@ -208,6 +63,7 @@ typedef struct _writer_obj_t {
     mp_obj_t slow; // its publish(), for what is not plain
     mp_obj_t pause; // makes what a publisher awaits when the other tasks should get a turn
     mp_obj_t ended; // an awaitable that is done
+    message_obj_t *spare; // messages to be used again, linked by their task
     mp_obj_t aliases; // MQTT 5: dict of topic -> properties with its alias, or None
     uint32_t aliases_max; // how many topics can have one
     uint8_t burst;
@@ -248,6 +104,7 @@ static mp_obj_t writer_make_new(const mp_obj_type_t *type, size_t n_args, size_t
         *own[i] = i + 1 < n_args ? args[i + 1] : mp_const_none;
     }
     self->plain = PLAIN_0 | PLAIN_1;
+    self->spare = NULL;
     self->aliases = mp_const_none;
     self->aliases_max = 0;
     self->at = self->published = 0;
@@ -426,6 +283,7 @@ static bool make_room(writer_obj_t *self, uint32_t len, uint32_t keep) {
 
 // Queue a PUBLISH and write. True: all is with the stream, 1: the same, and the other tasks should get a turn;
 // False: taken, but something is left to flush(); None: not taken, for there is no room yet.
+// FLAG_NOWAIT: it is only queued, to go out with what follows it, at the latest at the next flush().
 static mp_obj_t put_publish(writer_obj_t *self, mp_obj_t topic_in, mp_obj_t payload_in, uint8_t flags, uint16_t id,
     mp_obj_t props_in) {
     mqtt_string_t topic = get_string(topic_in), payload = get_string(payload_in), props = get_props(self, props_in);
@@ -436,7 +294,7 @@ static mp_obj_t put_publish(writer_obj_t *self, mp_obj_t topic_in, mp_obj_t payl
         room = make_room(self, MIN(most, topic.len + props.len + 13), RESERVE);
     }
     uint8_t *at = self->items + self->end;
-    int32_t head = mqtt_encode_publish(at, room ? self->size - RESERVE - self->end : 0, topic, payload.len, flags, id,
+    int32_t head = mqtt_encode_publish(at, room ? self->size - RESERVE - self->end : 0, topic, payload.len, flags & 15, id,
         props);
     check(head);
     if ((uint32_t)head > most) {
@@ -462,6 +320,9 @@ static mp_obj_t put_publish(writer_obj_t *self, mp_obj_t topic_in, mp_obj_t payl
         self->more_len = payload.len;
     }
     self->published = (self->published + 1) & 0x3fffffff;
+    if ((flags & FLAG_NOWAIT) && self->more == mp_const_none) {
+        return mp_const_true;
+    }
     if (!drain(self)) {
         self->burst = 0;
         return mp_const_false;
@@ -493,7 +354,12 @@ static mp_obj_t new_message(writer_obj_t *self, mp_obj_t owner, mp_obj_t topic, 
     if (!mp_obj_is_str_or_bytes(payload)) {
         payload = mp_obj_new_bytes(data.data, data.len); // it may go again much later, and must be the same then
     }
-    message_obj_t *m = mp_obj_malloc(message_obj_t, &message_type);
+    message_obj_t *m = self->spare;
+    if (m != NULL) {
+        self->spare = m->task == mp_const_none ? NULL : MP_OBJ_TO_PTR(m->task);
+    } else {
+        m = mp_obj_malloc(message_obj_t, &mqttpacket_type_Message);
+    }
     m->owner = owner;
     m->topic = topic;
     m->payload = payload;
@@ -571,18 +437,37 @@ static mp_obj_t writer_call(mp_obj_t self_in, size_t n_args, size_t n_kw, const 
             (wait ? 0 : FLAG_NOWAIT);
         mp_obj_t m = new_message(self, self->owner, args[0], args[1], flags, mp_const_none);
         call_owner(self, MP_QSTR__admit, m);
-        return wait || ((message_obj_t *)MP_OBJ_TO_PTR(m))->state == STATE_NEW ? m : self->ended;
+        message_obj_t *message = MP_OBJ_TO_PTR(m);
+        if (wait || message->state == STATE_NEW) {
+            return m;
+        }
+        message->flags |= FLAG_PRIVATE;
+        return self->ended;
     }
     return mp_call_function_n_kw(self->slow, n_args, n_kw, args);
 }
 
+// free(message): it is settled, and will be used again for another one if nobody else can have it.
+static mp_obj_t writer_free(mp_obj_t self_in, mp_obj_t message) {
+    writer_obj_t *self = MP_OBJ_TO_PTR(self_in);
+    message_obj_t *m = MP_OBJ_TO_PTR(message);
+    if (mp_obj_is_type(message, &mqttpacket_type_Message) && (m->flags & FLAG_PRIVATE)) {
+        m->flags = 0;
+        m->topic = m->payload = m->props = mp_const_none;
+        m->task = self->spare == NULL ? mp_const_none : MP_OBJ_FROM_PTR(self->spare);
+        self->spare = m;
+    }
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(writer_free_obj, writer_free);
+
 // transmit(message): send its PUBLISH; result as of write(). The next time it will bear the DUP flag.
 static mp_obj_t writer_transmit(mp_obj_t self_in, mp_obj_t message) {
-    if (!mp_obj_is_type(message, &message_type)) {
+    if (!mp_obj_is_type(message, &mqttpacket_type_Message)) {
         mp_raise_TypeError(MP_ERROR_TEXT("expected a Message"));
     }
     message_obj_t *m = MP_OBJ_TO_PTR(message);
-    mp_obj_t result = put_publish(MP_OBJ_TO_PTR(self_in), m->topic, m->payload, m->flags & 15, m->id, m->props);
+    mp_obj_t result = put_publish(MP_OBJ_TO_PTR(self_in), m->topic, m->payload, m->flags, m->id, m->props);
     if (result != mp_const_none) {
         m->flags |= FLAG_DUP;
     }
@@ -680,6 +565,7 @@ static const mp_rom_map_elem_t writer_locals_dict_table[] = {
     { MP_ROM_QSTR(MP_QSTR_close), MP_ROM_PTR(&writer_close_obj) },
     { MP_ROM_QSTR(MP_QSTR_write), MP_ROM_PTR(&writer_write_obj) },
     { MP_ROM_QSTR(MP_QSTR_message), MP_ROM_PTR(&writer_message_obj) },
+    { MP_ROM_QSTR(MP_QSTR_free), MP_ROM_PTR(&writer_free_obj) },
     { MP_ROM_QSTR(MP_QSTR_transmit), MP_ROM_PTR(&writer_transmit_obj) },
     { MP_ROM_QSTR(MP_QSTR_ack), MP_ROM_PTR(&writer_ack_obj) },
     { MP_ROM_QSTR(MP_QSTR_put), MP_ROM_PTR(&writer_put_obj) },

@@ -209,7 +209,8 @@ class Message:
     task: object  # the asyncio task that awaits it
     key: object  # in the spill file; for state 4 the exception that its publisher gets
     id: int  # packet identifier, 0: none yet
-    flags: int  # low nibble of the PUBLISH's first byte; 16: for its publisher it is done once it is accepted
+    flags: int  # low nibble of the PUBLISH's first byte; 16: for its publisher it is done once it is accepted;
+    32: its publisher has never seen it
     state: int  # 0 new, 1 accepted, 2 released (PUBREC has come), 3 done, 4 failed
 
 class Writer:
@@ -260,7 +261,10 @@ class Writer:
         """Raises ValueError for what cannot be sent."""
 
     def transmit(self, message: Message) -> bool | int | None:
-        """Its PUBLISH; the next time with the DUP flag."""
+        """Its PUBLISH; the next time with the DUP flag. With flag 16 it is only queued, for the next flush()."""
+
+    def free(self, message: Message) -> None:
+        """It is settled: if it was never given to a publisher it is used again."""
 
     def ack(self, type: int, id: int, code: int = 0) -> bool:
         """Gather PUBACK, PUBREC, PUBREL or PUBCOMP for the next flush(). True as long as there is room for another;

@@ -50,6 +50,7 @@ _DONE = const(3)
 _FAILED = const(4)
 _DUP = const(8)  # in its flags
 _NOWAIT = const(16)  # in its flags: its publisher waits only until it is accepted
+_PRIVATE = const(32)  # in its flags: nobody else has seen it
 
 # Why ready() takes nothing more from the stream.
 _FULL = const(1)  # no room for further acknowledgements
@@ -469,6 +470,8 @@ class Client:
         if m.task is not None:
             core._task_queue.push(m.task)
             m.task = None
+        elif m.flags & _PRIVATE:
+            self._writer.free(m)
         if self._connection is not None:
             self._connection.settled()
 

@@ -205,6 +205,8 @@ class Writer:
             self._more_at = 0
             self._more_len = len(payload)
         self.published = self.published + 1 & 0x3FFFFFFF
+        if flags & _NOWAIT and self._more is None:
+            return True
         if not self._drain():
             self._burst = 0
             return False
@@ -222,8 +224,11 @@ class Writer:
         self._head(topic, payload, flags & 7, 1, b"" if self._five and props is None else props)
         return Message(owner, topic, payload, flags, props)
 
+    def free(self, m):
+        pass
+
     def transmit(self, m):
-        result = self._publish(m.topic, m.payload, m.flags & 15, m.id, m.props)
+        result = self._publish(m.topic, m.payload, m.flags & 31, m.id, m.props)
         if result is not None:
             m.flags |= _DUP
         return result
