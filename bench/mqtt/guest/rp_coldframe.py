@@ -41,5 +41,8 @@ async def publish(version, n):
     c = await line(version)
     await asyncio.sleep_ms(20)
     c._writer.attach(cycles.sink(120 * n + 400), False, 5 if version == "5" else 4)
-    c._writer.open()
+    if c._five:
+        c._five.open(c._writer)  # what the broker's CONNACK has allowed, as after every connect
+    else:
+        c._writer.open()
     await cycles.published(c.publish, n)
