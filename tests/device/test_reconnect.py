@@ -1,10 +1,12 @@
 """The MQTT client and what a broker may do to it that must not keep it from coming back, or fill the memory."""
 
 import asyncio
+import gc
 
 import minitest
 from coldframe import bootrecord, codec, store
 from coldframe.mqtt import Client
+from coldframe.mqtt.spill import Spill
 from membroker import Broker, begin, make, until
 
 
@@ -91,6 +93,120 @@ async def test_a_publisher_that_is_cancelled_passes_its_turn_on():
     tasks[1].cancel()  # it has just been woken, and has not run yet
     await until(lambda: len(broker.got("t")) == 2, "next message")
     minitest.equal(broker.got("t"), [b"1", b"3"])
+    await client.disconnect()
+
+
+async def test_reading_goes_on_when_a_publisher_has_sent_the_answers():
+    # The stream is full, and so is the room for acknowledgements; then a publisher is quicker than the poll.
+    broker = Broker()
+    got = []
+    client = Client(broker, "c", keepalive=0, buffer=64, on_message=lambda t, p, r: got.append(1))
+    await client.connect()
+    broker.poll.write = lambda buf, off, n: None
+    for n in range(1, 81):
+        broker.poll.incoming += bytes((0x32, 5, 0, 1, 116, 0, n))
+    await until(lambda: client._paused, "pause")
+    del broker.poll.write
+    client.publish("q", "0")
+    minitest.equal(client._writer.left, 0)
+    await until(lambda: len(got) == 80, "messages")
+    await client.disconnect()
+
+
+async def test_nothing_follows_a_goodbye():
+    broker = Broker()
+    client = Client(broker, "c", keepalive=0, buffer=64)
+    await client.connect()
+    sent = []
+    broker.take = sent.append
+
+    async def chatter():
+        while True:
+            await client.publish("q", "0")
+            await asyncio.sleep_ms(0)
+
+    task = asyncio.create_task(chatter())
+    await until(lambda: sent, "message")
+    await client.disconnect()
+    task.cancel()
+    minitest.equal(sent[-1], b"\xe0\x00")
+    # Nor when it has to wait for the stream to take it.
+    broker.take = lambda data: Broker.take(broker, data)
+    await client.connect()
+    broker.take = sent.append
+    broker.poll.write = lambda buf, off, n: None
+    task = asyncio.create_task(client.disconnect())
+    await asyncio.sleep_ms(20)
+    broker.poll.incoming += bytes((0x32, 5, 0, 1, 116, 0, 7))
+    client._connection.wake()
+    await asyncio.sleep_ms(20)
+    del broker.poll.write
+    client.publish("q", "0")
+    await task
+    minitest.equal(sent[-1], b"\xe0\x00")
+    minitest.equal(client.connections, 2)
+
+
+async def test_a_goodbye_does_not_wait_for_ever():
+    broker = Broker()
+    client = Client(broker, "c", keepalive=0, buffer=64, response_time=1)
+    await client.connect()
+    broker.poll.write = lambda buf, off, n: None
+    asyncio.create_task(client.disconnect())
+    await until(lambda: client._connection.task is None, "end")
+    minitest.equal(client.connections, 1)
+
+
+async def test_a_callback_that_takes_all_memory():
+    if gc.mem_free() < 100000:
+        minitest.skip("has another task for the rest of the heap")
+    taken = []
+
+    def greedy(topic, payload, retained):
+        while True:
+            taken.append(bytearray(16))
+
+    broker = Broker()
+    client = Client(broker, "c", buffer=64, on_message=greedy)
+    await client.connect()
+    broker.poll.incoming += b"\x32\x05\x00\x01t\x00\x07"
+    while not taken:
+        await asyncio.sleep_ms(0)
+    taken.clear()
+    await client.publish("still", "alive")
+    minitest.equal(broker.got("still"), [b"alive"])
+    minitest.equal(client.connections, 1)
+    await client.disconnect()
+
+
+class OnlyOne(Broker):
+    """A broker of MQTT 5 that takes no QoS 2."""
+
+    async def open(self):
+        await super().open()
+        self.decoder = codec.Decoder(bytearray(640), 0, 5)
+        return self.poll
+
+    def send(self, n):
+        if self.buf[0] == codec.CONNACK << 4:
+            self.poll.incoming += b"\x20\x05\x00\x00\x02\x24\x01"
+        else:
+            super().send(n)
+
+
+async def test_many_spilled_messages_that_the_broker_does_not_take():
+    if gc.mem_free() < 100000:
+        minitest.skip("needs more memory")
+    store.remove("t_over")
+    spill = Spill("t_over", 16384)
+    broker = OnlyOne()
+    client = Client(broker, "c", version=5, buffer=128, spill=spill)
+    for n in range(200):
+        await client.publish("t", str(n), 2)
+    minitest.equal(spill.pending, 200)
+    await client.connect()
+    await until(lambda: not spill.pending and not client._window, "end of the file")
+    minitest.equal((client.connections, broker.messages), (1, []))
     await client.disconnect()
 
 

@@ -291,7 +291,8 @@ class Client:
 
     def _look(self):
         # Have the stream polled for what is of interest now.
-        events = (0 if self._paused else _POLLIN) | (_POLLOUT if self._writer.left else 0)
+        paused = self._paused
+        events = (0 if paused else _POLLIN) | (_POLLOUT if self._writer.left or paused & _FULL else 0)
         if events != self._events and self.poll is not None:
             self._events = events
             core._io_queue.watch(self, events)
@@ -344,7 +345,7 @@ class Client:
         # The stream has room again.
         writer = self._writer
         left = writer.left
-        if left:
+        if left or self._paused & _FULL:  # a publisher may have written what was left
             if writer.flush():
                 self._paused &= ~_FULL
                 self._pump()
@@ -356,8 +357,11 @@ class Client:
         """Called when ready() has raised an exception."""
         packet = self.packet
         if packet.calling:  # it was the callback's
-            log.exception("on_message, topic %s", packet.topic, exc_info=er)
             self.again = core._io_queue.again = True  # there may be more in the buffer
+            try:
+                log.exception("on_message, topic %s", packet.topic, exc_info=er)
+            except MemoryError:
+                pass  # what it has raised itself, perhaps
             try:
                 if packet.qos:
                     self._confirm(packet.qos, packet.id)

@@ -116,7 +116,7 @@ class Connection:
                 return False
             self._greet(stream)
             while client.why is None:
-                if client._code is not None and not client._live:
+                if client._code is not None and not client._live and not client._closing:
                     self._begin()
                 else:
                     await self._nap(self._watch())
@@ -196,15 +196,19 @@ class Connection:
         """The connection is over, for a reason (text) or an exception. run() does the rest."""
         client = self.client
         if client.why is None:
-            if isinstance(why, codec.Malformed):
-                if client._five and client._code == 0:
-                    client._five.farewell(why.args[0])
-                why = why.args[1]
-            elif not isinstance(why, str):
-                explain = getattr(client._transport, "explain", None)
-                why = explain and explain(why) or text_of(why)
+            try:
+                if isinstance(why, codec.Malformed):
+                    if client._five and client._code == 0:
+                        client._five.farewell(why.args[0])
+                    why = why.args[1]
+                elif not isinstance(why, str):
+                    explain = getattr(client._transport, "explain", None)
+                    why = explain and explain(why) or text_of(why)
+            except MemoryError:
+                why = "not enough memory"
             client.why = why
             client._live = False
+            client._writer.close()
             client._paused |= _OVER
             self.wake()
 

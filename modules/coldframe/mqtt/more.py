@@ -61,8 +61,12 @@ async def disconnect(client):
     client._closing = True
     await room(client)
     if client._live:
+        # Nothing may follow it, no acknowledgement either: nothing more is read.
         client._live = False
+        client._writer.close()
+        client._paused |= _STREAMING
         client._writer.put(codec.DISCONNECT_PACKET)
+        connection.ask(False)  # when the stream does not take it, there is an end to the waiting
         client._look()
         while client._writer.left and not client._paused & _OVER:
             yield wait(client)

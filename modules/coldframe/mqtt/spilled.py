@@ -38,6 +38,7 @@ class Spilled:
         self._spill = spill
         self._fresh = False  # identifiers in the file mean nothing to the broker
         self._room = 0  # messages done since waiting publishers were told
+        self._filling = False  # _refill() is at work
         for name in (
             "admit",
             "await",
@@ -102,13 +103,27 @@ class Spilled:
         # Move messages from the file into the window, as there is room, and send them.
         client = self._client
         spill = self._spill
-        if not client._live or not spill.pending:
+        if self._filling or not client._live or not spill.pending:
             return
+        # Sending may settle some at once, those that this broker does not take: then there is room again.
+        self._filling = True
+        try:
+            while client._live and self._fill():
+                client._pump()
+        finally:
+            self._filling = False
+
+    def _fill(self):
+        # Returns False when nothing was moved.
+        client = self._client
+        spill = self._spill
         window = client._window
+        moved = False
         while len(window) < client._size:
             entry = spill.next()
             if entry is None:
                 break
+            moved = True
             key, topic, payload, qos, retain, props, id, released = entry
             if self._fresh:
                 id = 0
@@ -132,7 +147,7 @@ class Spilled:
                     self._safely(spill.assign, key, m.id)
             window.append(m)
         self._sync()
-        client._pump()
+        return moved
 
     def _acknowledged(self, kind, packet):
         client = self._client
