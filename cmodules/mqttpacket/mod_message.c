@@ -22,7 +22,7 @@ static mp_obj_t message_iternext(mp_obj_t self_in) {
         }
     }
     if (self->state == STATE_FAILED) {
-        nlr_raise(self->key);
+        nlr_raise(mp_make_raise_obj(self->key));
     }
     return MP_OBJ_STOP_ITERATION;
 }

@@ -73,6 +73,7 @@ typedef struct _writer_obj_t {
     bool writing; // inside a write; stays so after an exception, until the next attach()
     bool five; // MQTT 5
     bool open; // publish() may write
+    uint8_t epoch; // counts the attach() calls
 } writer_obj_t;
 
 static void forget(writer_obj_t *self) {
@@ -81,6 +82,7 @@ static void forget(writer_obj_t *self) {
     self->more_at = self->more_len = self->hold = 0;
     self->tail_left = self->writing = self->open = false;
     self->burst = 0;
+    ++self->epoch;
 }
 
 // Writer(buf, owner=None, slow=None, pause=None, ended=None)
@@ -109,6 +111,7 @@ static mp_obj_t writer_make_new(const mp_obj_type_t *type, size_t n_args, size_t
     self->aliases_max = 0;
     self->at = self->published = 0;
     self->tail = self->five = false;
+    self->epoch = 0;
     forget(self);
     return MP_OBJ_FROM_PTR(self);
 }
@@ -157,9 +160,13 @@ static mp_obj_t writer_close(mp_obj_t self_in) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(writer_close_obj, writer_close);
 
-// Offer owner[at:at + len], which is at `data`, to the stream. Returns how much it took, -1 for nothing now.
+#define REFUSED (-1) // nothing now
+#define GONE (-2) // the write itself has called attach(): what is in the writer now is another connection's
+
+// Offer owner[at:at + len], which is at `data`, to the stream. Returns how much it took, or one of these.
 static mp_int_t offer(writer_obj_t *self, mp_obj_t owner, const uint8_t *data, uint32_t at, uint32_t len) {
     mp_int_t n;
+    uint8_t epoch = self->epoch;
     self->writing = true;
     if (self->protocol != NULL) {
         int error = 0;
@@ -170,7 +177,7 @@ static mp_int_t offer(writer_obj_t *self, mp_obj_t owner, const uint8_t *data, u
             }
             result = 0;
         }
-        n = result == 0 && len != 0 ? -1 : (mp_int_t)result;
+        n = result == 0 && len != 0 ? REFUSED : (mp_int_t)result;
     } else {
         mp_obj_t dest[5];
         mp_load_method(self->stream, MP_QSTR_write, dest);
@@ -178,10 +185,13 @@ static mp_int_t offer(writer_obj_t *self, mp_obj_t owner, const uint8_t *data, u
         dest[3] = mp_obj_new_int_from_uint(at);
         dest[4] = mp_obj_new_int_from_uint(len);
         mp_obj_t result = mp_call_method_n_kw(3, 0, dest);
-        n = result == mp_const_none ? -1 : mp_obj_get_int(result);
-        if (n == 0 && len != 0) {
-            n = -1;
+        n = result == mp_const_none ? REFUSED : mp_obj_get_int(result);
+        if (n < 0 || (n == 0 && len != 0)) {
+            n = REFUSED;
         }
+    }
+    if (epoch != self->epoch) {
+        return GONE;
     }
     if (n > (mp_int_t)len) {
         mp_raise_OSError(MP_EIO);
@@ -191,11 +201,19 @@ static mp_int_t offer(writer_obj_t *self, mp_obj_t owner, const uint8_t *data, u
 }
 
 // Offer [*at, stop) and count what was taken. False: the stream takes no more now.
-static bool pour(writer_obj_t *self, mp_obj_t owner, const uint8_t *data, uint32_t *at, uint32_t stop) {
+static bool pour(writer_obj_t *self, mp_obj_t owner, uint32_t *at, uint32_t stop) {
     while (*at < stop) {
+        mqtt_string_t data = get_string(owner); // each time: a write in Python can have moved it
+        if (data.len < stop) {
+            self->writing = true; // as when the stream fails: what has begun cannot be ended
+            mp_raise_ValueError(MP_ERROR_TEXT("payload was resized"));
+        }
         uint32_t len = self->hold ? self->hold : stop - *at;
-        mp_int_t n = offer(self, owner, data, *at, len);
-        if (n < 0) {
+        mp_int_t n = offer(self, owner, data.data, *at, len);
+        if (n == GONE) {
+            return false;
+        }
+        if (n == REFUSED) {
             self->hold = len;
             return false;
         }
@@ -218,25 +236,25 @@ static mp_obj_t call_owner(writer_obj_t *self, qstr method, mp_obj_t arg) {
 
 static bool drain_or_raise(writer_obj_t *self) {
     if (self->buf->items != self->items) {
+        self->writing = true;
         mp_raise_ValueError(MP_ERROR_TEXT("writer's buffer was resized"));
     }
     if (self->more != mp_const_none) {
-        mqtt_string_t more = get_string(self->more);
-        if (more.len != self->more_len) {
-            mp_raise_ValueError(MP_ERROR_TEXT("payload was resized"));
-        }
-        if (!pour(self, MP_OBJ_FROM_PTR(self->buf), self->items, &self->pos, self->split) ||
-            !pour(self, self->more, more.data, &self->more_at, self->more_len)) {
+        if (!pour(self, MP_OBJ_FROM_PTR(self->buf), &self->pos, self->split) ||
+            !pour(self, self->more, &self->more_at, self->more_len)) {
             return false;
         }
         self->more = mp_const_none;
     }
-    if (!pour(self, MP_OBJ_FROM_PTR(self->buf), self->items, &self->pos, self->end)) {
+    if (!pour(self, MP_OBJ_FROM_PTR(self->buf), &self->pos, self->end)) {
         return false;
     }
     self->pos = self->end = 0;
-    self->tail_left = self->tail && offer(self, mp_const_empty_bytes, (const uint8_t *)"", 0, 0) < 0;
-    return !self->tail_left;
+    mp_int_t n = self->tail ? offer(self, mp_const_empty_bytes, (const uint8_t *)"", 0, 0) : 0;
+    if (n != GONE) {
+        self->tail_left = n == REFUSED;
+    }
+    return n == 0;
 }
 
 // Write as much as the stream takes. True when nothing is left. The stream's exceptions go to the owner, to whom
@@ -290,8 +308,12 @@ static mp_obj_t put_publish(writer_obj_t *self, mp_obj_t topic_in, mp_obj_t payl
     uint32_t most = self->size - RESERVE;
     // The header goes where it will stay, so that it is encoded but once.
     bool room = make_room(self, MIN(most, topic.len + props.len + 13), RESERVE);
-    if (!room && self->more == mp_const_none && drain(self)) {
-        room = make_room(self, MIN(most, topic.len + props.len + 13), RESERVE);
+    if (!room && self->more == mp_const_none) {
+        bool all = drain(self);
+        topic = get_string(topic_in); // Python code may have run, and resized them
+        payload = get_string(payload_in);
+        props = get_props(self, props_in);
+        room = all && make_room(self, MIN(most, topic.len + props.len + 13), RESERVE);
     }
     uint8_t *at = self->items + self->end;
     int32_t head = mqtt_encode_publish(at, room ? self->size - RESERVE - self->end : 0, topic, payload.len, flags & 15, id,
