@@ -144,7 +144,7 @@ typedef struct _capture_obj_t {
 // Capture(ring, level=20)
 static mp_obj_t capture_make_new(const mp_obj_type_t *type, size_t n_args, size_t n_kw, const mp_obj_t *args) {
     mp_arg_check_num(n_args, n_kw, 1, 2, false);
-    if (mp_obj_get_type(args[0])->name != MP_QSTR_Ring) {
+    if (!mp_obj_is_type(args[0], &ringlog_ring_type)) {
         mp_raise_TypeError(MP_ERROR_TEXT("ring: expected a Ring"));
     }
     capture_obj_t *self = mp_obj_malloc(capture_obj_t, type);

@@ -24,7 +24,7 @@ typedef struct _reader_obj_t {
     bool valid; // record holds one
 } reader_obj_t;
 
-static const mp_obj_type_t ring_type, reader_type;
+static const mp_obj_type_t reader_type;
 
 bool ringlog_next_record(ring_obj_t *ring, ringlog_reader_t *cursor, ringlog_record_t *record, uint32_t *lost) {
     mp_uint_t state = MICROPY_BEGIN_ATOMIC_SECTION();
@@ -136,7 +136,9 @@ static mp_obj_t ring_mirror(mp_obj_t self_in, mp_obj_t buf) {
     self->recovered += copy_records(mirror, &self->core);
     self->first = self->core.next_seq;
     ringlog_rewind(&self->core, &self->console, 0);
-    self->mirror_buf = buf;
+    self->mirror_buf = MP_OBJ_TO_PTR(buf);
+    self->mirror_items = self->mirror_buf->items;
+    self->mirror_len = self->mirror_buf->len;
     self->mirror = mirror;
     return mp_const_none;
 }
@@ -275,8 +277,8 @@ static const mp_rom_map_elem_t ring_locals_dict_table[] = {
 };
 static MP_DEFINE_CONST_DICT(ring_locals_dict, ring_locals_dict_table);
 
-static MP_DEFINE_CONST_OBJ_TYPE(
-    ring_type, MP_QSTR_Ring, MP_TYPE_FLAG_NONE,
+MP_DEFINE_CONST_OBJ_TYPE(
+    ringlog_ring_type, MP_QSTR_Ring, MP_TYPE_FLAG_NONE,
     make_new, ring_make_new,
     unary_op, ring_unary_op,
     attr, ring_attr,
@@ -396,7 +398,7 @@ static MP_DEFINE_CONST_FUN_OBJ_0(mod_persistent_obj, mod_persistent);
 
 // default(ring): the ring that coldframe_log() writes into. None: no ring.
 static mp_obj_t mod_default(mp_obj_t ring) {
-    if (ring != mp_const_none && !mp_obj_is_type(ring, &ring_type)) {
+    if (ring != mp_const_none && !mp_obj_is_type(ring, &ringlog_ring_type)) {
         mp_raise_TypeError(MP_ERROR_TEXT("ring: expected a Ring or None"));
     }
     MP_STATE_VM(ringlog_default) = ring == mp_const_none ? NULL : MP_OBJ_TO_PTR(ring);
@@ -415,7 +417,7 @@ static MP_DEFINE_CONST_FUN_OBJ_3(mod_log_obj, mod_log);
 
 static const mp_rom_map_elem_t ringlog_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_ringlog) },
-    { MP_ROM_QSTR(MP_QSTR_Ring), MP_ROM_PTR(&ring_type) },
+    { MP_ROM_QSTR(MP_QSTR_Ring), MP_ROM_PTR(&ringlog_ring_type) },
     { MP_ROM_QSTR(MP_QSTR_Reader), MP_ROM_PTR(&reader_type) },
     { MP_ROM_QSTR(MP_QSTR_Logger), MP_ROM_PTR(&ringlog_logger_type) },
     { MP_ROM_QSTR(MP_QSTR_Capture), MP_ROM_PTR(&ringlog_capture_type) },

@@ -32,7 +32,9 @@ typedef struct _ring_obj_t {
     mp_obj_array_t *buf; // the object that core.block points into
     void *buf_items; // ... its storage and length when it was given to us
     size_t buf_len;
-    mp_obj_t mirror_buf;
+    mp_obj_array_t *mirror_buf; // the same of the mirror
+    void *mirror_items;
+    size_t mirror_len;
     ringlog_reader_t console;
     uint32_t recovered; // records found at the start
     uint32_t first; // sequence number of the first record since
@@ -43,7 +45,7 @@ typedef struct _ring_obj_t {
     bool console_busy;
 } ring_obj_t;
 
-extern const mp_obj_type_t ringlog_logger_type, ringlog_capture_type;
+extern const mp_obj_type_t ringlog_ring_type, ringlog_logger_type, ringlog_capture_type;
 
 uint8_t ringlog_get_level(mp_obj_t obj); // raises ValueError
 const char *ringlog_level_name(uint8_t level);

@@ -117,7 +117,8 @@ static void write_core(ring_obj_t *self, uint8_t level, const char *name, size_t
     len = MIN(len, 0x10000);
     mp_uint_t state = MICROPY_BEGIN_ATOMIC_SECTION();
     ringlog_write(&self->core, now, level, (const uint8_t *)name, name_len, (const uint8_t *)text, len);
-    if (self->mirror != NULL) {
+    if (self->mirror != NULL && self->mirror_buf->items == self->mirror_items &&
+        self->mirror_buf->len == self->mirror_len) { // not resized
         ringlog_write(self->mirror, now, level, (const uint8_t *)name, name_len, (const uint8_t *)text, len);
     }
     MICROPY_END_ATOMIC_SECTION(state);

@@ -295,6 +295,28 @@ def test_resized_buffer_is_noticed():
     raises(ValueError, reader.next)
 
 
+def test_capture_takes_no_other_class_of_that_name():
+    class Ring:
+        pass
+
+    raises(TypeError, ringlog.Capture, Ring())
+
+
+def test_resized_mirror_is_left_alone():
+    ring = ringlog.Ring(512)
+    mirror = bytearray(256)
+    after = [bytearray(64) for _ in range(4)]  # so that it has to move
+    ring.mirror(mirror)
+    ring.write(20, "a", "mirrored")
+    mirror.extend(bytes(2000))
+    after.extend(bytearray(b"\x55" * 256) for _ in range(4))
+    copy = bytes(mirror)
+    for i in range(20):
+        ring.write(20, "a", "not mirrored %d" % i)
+    equal(bytes(mirror), copy)
+    equal(after[4:], [bytearray(b"\x55" * 256)] * 4)
+
+
 def test_logger_levels():
     ring = ringlog.Ring(512)
     logger = ring.logger("l")
