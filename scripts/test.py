@@ -19,7 +19,16 @@ BOARDS = ["RPI_PICO", "UNIX", "UNIX32", "QEMU_LX106", "QEMU_RV32"]
 LINKED = "ESP8266_LINKCHECK"
 # The second run comes after the first: it compares what the device tests have measured, and builds once more,
 # with both cores to itself.
-FIRST = ["-n", "2", "--dist", "loadgroup", "tests/device", "tests/host", "tests/conformance", "tests/emulator"]
+FIRST = [
+    "-n",
+    "2",
+    "--dist",
+    "loadgroup",
+    "tests/device",
+    "tests/host",
+    "tests/conformance",
+    "tests/emulator",
+]
 SECOND = ["tests/images"]
 PROGRAMS = {
     "mosquitto": "mosquitto",

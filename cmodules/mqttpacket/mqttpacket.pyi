@@ -209,8 +209,10 @@ class Message:
     task: object  # the asyncio task that awaits it
     key: object  # in the spill file; for state 4 the exception that its publisher gets
     id: int  # packet identifier, 0: none yet
-    flags: int  # low nibble of the PUBLISH's first byte; 16: for its publisher it is done once it is accepted;
-    32: its publisher has never seen it
+    flags: (
+        int  # low nibble of the PUBLISH's first byte; 16: for its publisher it is done once it is accepted;
+    )
+    # 32: its publisher has never seen it
     state: int  # 0 new, 1 accepted, 2 released (PUBREC has come), 3 done, 4 failed
 
 class Writer:
@@ -237,7 +239,9 @@ class Writer:
         pause: Callable | None = None,
         ended: object = None,
     ) -> None: ...
-    def __call__(self, topic: Text, payload: Text, qos: int = 0, retain: bool = False, wait: bool = True, **more):
+    def __call__(
+        self, topic: Text, payload: Text, qos: int = 0, retain: bool = False, wait: bool = True, **more
+    ):
         """The client's publish(): returns what is to be awaited.
 
         QoS 0: `ended`, which is done; every 32nd time pause(), to let other tasks run; owner._later(payload) when
@@ -254,10 +258,14 @@ class Writer:
     def close(self) -> None:
         """No more messages until open()."""
 
-    def write(self, topic: Text, payload: Text, retain: bool = False, props: Buffer | None = None) -> bool | int | None:
+    def write(
+        self, topic: Text, payload: Text, retain: bool = False, props: Buffer | None = None
+    ) -> bool | int | None:
         """A PUBLISH of QoS 0. 1 instead of True: other tasks should get a turn."""
 
-    def message(self, owner: object, topic: Text, payload: Text, flags: int, props: Buffer | None = None) -> Message:
+    def message(
+        self, owner: object, topic: Text, payload: Text, flags: int, props: Buffer | None = None
+    ) -> Message:
         """Raises ValueError for what cannot be sent."""
 
     def transmit(self, message: Message) -> bool | int | None:

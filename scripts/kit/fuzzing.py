@@ -48,7 +48,9 @@ def checks(core: str) -> list[int]:
 
 def driver_sources() -> list[Path]:
     """Return the C files of our own driver without the cores; that of the ring log includes its core."""
-    return [FUZZ / name for name in ("driver.c", "generate.c", "cases.c", "cases_ringlog.c")] + _target_sources()
+    return [
+        FUZZ / name for name in ("driver.c", "generate.c", "cases.c", "cases_ringlog.c")
+    ] + _target_sources()
 
 
 def targets_of(core: str) -> list[str]:

@@ -14,7 +14,9 @@ class Driver:
 
     def __init__(self, host, port, name, callback, version):
         kwargs = {"version": 5} if version == "5" else {}
-        self.client = Client(Tcp(host, port), name, buffer=2048, clean=True, on_message=callback, **kwargs)
+        self.client = Client(
+            Tcp(host, port), name, buffer=2048, window=64, clean=True, on_message=callback, **kwargs
+        )
         self.publish = self.client.publish
         self.subscribe = self.client.subscribe
 

@@ -178,7 +178,7 @@ class Client:
         self._size = window
         self._sent = 0
         self._quota = 65535  # how many of them the broker takes at once
-        self._id = 0  # the last one given to a packet
+        self._id = self._unused = 0  # the last one given to a packet, and how many after it are in no message
         self._space = core.TaskQueue()  # tasks waiting for room in the window
         self._turn = core.TaskQueue()  # tasks waiting for some change: they look again then
         self._held = ()  # identifiers of QoS 2 messages that were delivered and are not yet released
@@ -515,8 +515,23 @@ class Client:
     def _new_id(self):
         while True:
             n = self._id = self._id % 65535 + 1
-            if self._find(n) is None and not (self._subs and n in self._subs.asked):
+            if self._unused:
+                self._unused -= 1
+            else:
+                # Looked up once for many identifiers: those given meanwhile are all behind this one.
+                self._unused = self._distance(n)
+                if not self._unused:
+                    continue
+                self._unused -= 1
+            if not (self._subs and n in self._subs.asked):
                 return n
+
+    def _distance(self, n):
+        # How many identifiers, from n on, no message of the window has.
+        least = 65535
+        for m in self._window:
+            least = min(least, (m.id - n) % 65535)
+        return least
 
     def _pump(self):
         # Send what waits, as far as the stream has room: subscriptions, then the window, oldest first.

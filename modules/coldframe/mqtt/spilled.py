@@ -141,6 +141,7 @@ class Spilled:
             if id:
                 m.flags |= _DUP
                 m.id = id
+                client._unused = 0  # it may lie ahead of the identifiers that were looked up
             else:
                 m.id = self._new_id()
                 if qos == 2:
