@@ -209,10 +209,8 @@ class Message:
     task: object  # the asyncio task that awaits it
     key: object  # in the spill file; for state 4 the exception that its publisher gets
     id: int  # packet identifier, 0: none yet
-    flags: (
-        int  # low nibble of the PUBLISH's first byte; 16: for its publisher it is done once it is accepted;
-    )
-    # 32: its publisher has never seen it
+    flags: int  # low nibble of the PUBLISH's first byte, and 16: done for its publisher once it is accepted,
+    #             32: its publisher has never seen it
     state: int  # 0 new, 1 accepted, 2 released (PUBREC has come), 3 done, 4 failed
 
 class Writer:
