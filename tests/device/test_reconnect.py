@@ -179,6 +179,27 @@ async def test_a_callback_that_takes_all_memory():
     await client.disconnect()
 
 
+async def test_a_connection_that_is_lost_while_the_heap_is_full():
+    if gc.mem_free() < 100000:
+        minitest.skip("has another task for the rest of the heap")
+    broker = Broker()
+    client = Client(broker, "c", buffer=64)
+    await client.connect()
+    broker.poll.open = False
+    taken = []
+    try:
+        while True:
+            taken.append(bytearray(16))
+    except MemoryError:
+        pass
+    while client.up.is_set():
+        await asyncio.sleep_ms(0)
+    await asyncio.sleep_ms(0)
+    taken.clear()
+    await until(lambda: client.connections == 2, "connection")
+    await client.disconnect()
+
+
 class OnlyOne(Broker):
     """A broker of MQTT 5 that takes no QoS 2."""
 

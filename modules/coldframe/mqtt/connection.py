@@ -50,20 +50,24 @@ class Connection:
         text = None
         try:
             while not client._closing:
-                refused = await self._one()
-                if client._closing:
-                    break
-                if client.up.is_set():
-                    self._down()
-                    at = 0  # the first one of several brokers is the one to be with
-                    # Not after a short life: two devices with one client identifier throw each other out.
-                    if ticks_diff(ticks_ms(), self._since) > _LASTING:
-                        delay = 0
-                else:
-                    if client.why != text:
-                        # The same reason again and again is told once.
-                        log.warning("%s: %s; trying on", client._transport, client.why)
-                    at = (at + 1) % len(self._transports)
+                try:
+                    refused = await self._one()
+                    if client._closing:
+                        break
+                    if client.up.is_set():
+                        at = 0  # the first one of several brokers is the one to be with
+                        # Not after a short life: two devices with one client identifier throw each other out.
+                        if ticks_diff(ticks_ms(), self._since) > _LASTING:
+                            delay = 0
+                        self._down()
+                    else:
+                        at = (at + 1) % len(self._transports)
+                        if client.why != text:
+                            # The same reason again and again is told once.
+                            log.warning("%s: %s; trying on", client._transport, client.why)
+                except MemoryError:
+                    # Not even a line for the log, or a task for on_down, could be had. That passes; this task stays.
+                    refused = False
                 text = client.why
                 client._transport = self.next or self._transports[at]
                 if self.next:
