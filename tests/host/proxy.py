@@ -163,6 +163,8 @@ class Proxy:
                 self._forward(number, "up", reader, target_writer, stalled),
                 self._forward(number, "down", target_reader, writer, stalled),
             )
+        except asyncio.CancelledError:
+            pass  # the proxy is being closed; asyncio's streams would complain of a task that was cancelled
         finally:
             for w in (writer, target_writer):
                 if w in self._writers and not stalled.is_set():

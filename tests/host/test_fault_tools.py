@@ -159,7 +159,9 @@ def test_witness_knows_who_has_sent_a_message_anew():
     witness.hear(2, "up", publish(1, b"a", 2) + publish(3, b"b", 2))
     assert not witness.sent_anew("up", (2, b"a"))
     assert witness.sent_anew("up", (2, b"b"))
-    witness.hear(2, "down", b"\x70\x02\0\1")
+    witness.hear(2, "down", b"\x50\x02\0\1")
+    witness.hear(2, "up", b"\x62\x02\0\1")
+    assert not witness.sent_anew("up", (2, b"a"))
     witness.hear(2, "up", publish(1, b"a", 2))
     assert witness.sent_anew("up", (2, b"a"))
 

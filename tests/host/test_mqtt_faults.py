@@ -14,6 +14,7 @@ SILENCE = 26  # s
 # Broker, version of MQTT, QoS, and the kinds of fault: broker restarts where the broker keeps its state.
 GENTLE = [kind for kind in KINDS if kind != "restart"]
 MASS = [
+    pytest.param(Mosquitto, 4, (1, 2), GENTLE, id="mosquitto-v4-not-restarted"),
     pytest.param(Mosquitto, 4, (1, 2), KINDS, id="mosquitto-v4"),
     pytest.param(Mosquitto, 5, (1, 2), KINDS, id="mosquitto-v5"),
     pytest.param(RabbitMQ, 4, (1,), KINDS, id="rabbitmq-v4", marks=pytest.mark.xdist_group("rabbitmq")),
@@ -59,10 +60,12 @@ def test_many_messages_through_many_faults(closing, tmp_path, request, kind, ver
     careless = "lose nothing" in broker.cannot
     traffic.run(plan(1, faults, kinds), 500, settle=3 if careless else None)
     assert traffic.blame("node") == []
+    assert traffic.blame("peer") == []
     if not careless:
-        assert traffic.blame("broker") == []
         assert [traffic.lost(q) for q in qos] == [0] * len(qos)
-        assert 2 not in qos or traffic.doubled(2) == (0, 0)
+        if "restart" not in kinds or "deliver QoS 2 once over its restart" not in broker.cannot:
+            assert traffic.blame("broker") == []
+            assert 2 not in qos or traffic.doubled(2) == (0, 0)
     assert traffic.node.count("READY") == 1
     assert traffic.node.count("Traceback") == 0
     heaps = [state["heap"] for state in traffic.states]

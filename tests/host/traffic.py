@@ -116,6 +116,10 @@ class Traffic:
         assert isinstance(version, int)
         self._witness = Witness(version)
         self.proxy.tap = self._witness.hear
+        # Between broker and peer nothing goes wrong but what the broker's restarts do.
+        self._peer_witness = Witness()
+        self._peer_proxy = Proxy(broker.port)
+        self._peer_proxy.tap = self._peer_witness.hear
         self.round = 0
         self.came = {
             q: bytearray(n) for q in qos
@@ -131,7 +135,7 @@ class Traffic:
         self._feeder: threading.Thread | None = None
         self._fed = self._acknowledged = 0  # the one is counted by the feeder, the other in paho's thread
         self.peer = Peer(
-            broker.port,
+            self._peer_proxy.port,
             [f"traffic/out{q}" for q in qos],
             client_id="peer",  # not one that begins as the node's does: aedes' store would mix up their queues
             qos=max(qos),
@@ -153,6 +157,7 @@ class Traffic:
         self._came = self._node_got = 0
         self.late = dict.fromkeys(self.qos, 0)
         self._witness.forget()
+        self._peer_witness.forget()
         self.allow(part)
         self.node.ask("go", self.round, answer="GOING")
         self._feeder = threading.Thread(target=self._feed, args=(self.round,), daemon=True)
@@ -236,23 +241,31 @@ class Traffic:
         return out, last["again"][str(qos)] + last["late"][str(qos)]
 
     def blame(self, who: str) -> list[str]:
-        """The messages that the "node" or the "broker" has lost, or doubled although their QoS is 2.
+        """The messages that the "node", the "broker" or the "peer" has lost, or doubled although their QoS is 2.
 
-        A message is lost by the receiver that has said to have it, else by its sender; it is doubled by the sender
-        that has sent it as a new one, else by its receiver.
+        A message is lost by the last one that has said to have it, or else by the one that should have sent it; it is
+        doubled by the first one that has sent it as a new one, or else by the one that got it.
         """
         line = self.node.ask("seen", answer="SEEN")
         seen = {q: bytes.fromhex(word) for q, word in zip(self.qos, line.split()[1:], strict=True)}
         found = []
         for way, counts in (("up", self.came), ("down", seen)):
-            sender, receiver = ("node", "broker") if way == "up" else ("broker", "node")
+            # Who sends the message, over which two links, as each witness calls the direction, and who gets it.
+            if way == "up":
+                names = ("node", "broker", "peer")
+                links = ((self._witness, "up"), (self._peer_witness, "down"))
+            else:
+                names = ("peer", "broker", "node")
+                links = ((self._peer_witness, "up"), (self._witness, "down"))
             for q in self.qos:
                 for i, count in enumerate(counts[q]):
                     key = q, f"{self.round}.{i}".encode()
                     if count == 0:
-                        guilty = receiver if self._witness.settled(way, key) else sender
+                        passed = [witness.settled(direction, key) for witness, direction in links]
+                        guilty = names[2 if passed[1] else 1 if passed[0] else 0]
                     elif count > 1 and q == 2:
-                        guilty = sender if self._witness.sent_anew(way, key) else receiver
+                        anew = [witness.sent_anew(direction, key) for witness, direction in links]
+                        guilty = names[0 if anew[0] else 1 if anew[1] else 2]
                     else:
                         continue
                     if guilty == who:
@@ -263,6 +276,7 @@ class Traffic:
         self._ended.set()
         self.node.kill()
         self.peer.close()
+        self._peer_proxy.close()
         self.proxy.close()
 
     def __str__(self) -> str:

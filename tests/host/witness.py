@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-_PUBLISH, _PUBACK, _PUBCOMP = 3, 4, 7
+_PUBLISH, _PUBACK, _PUBREL, _PUBCOMP = 3, 4, 6, 7
 
 Key = tuple[int, bytes]  # QoS and payload: what tells the messages of one direction apart
 
@@ -26,6 +26,7 @@ class Witness:
         self._by_id: dict[tuple[str, int], Key] = {}  # way and packet identifier -> the message under it last
         self._ids: dict[tuple[str, Key], set[int]] = defaultdict(set)
         self._settled: set[tuple[str, Key]] = set()
+        self._released: set[tuple[str, Key]] = set()
         self._anew: set[tuple[str, Key]] = set()
 
     def hear(self, connection: int, way: str, data: bytes) -> None:
@@ -39,6 +40,7 @@ class Witness:
         """Drop what is known of messages, for others under new names."""
         self._ids.clear()
         self._settled.clear()
+        self._released.clear()
         self._anew.clear()
 
     def settled(self, way: str, key: Key) -> bool:
@@ -46,7 +48,8 @@ class Witness:
         return (way, key) in self._settled
 
     def sent_anew(self, way: str, key: Key) -> bool:
-        """Whether the sender has sent the message as another one: under a second identifier, or when settled."""
+        """Whether the sender has sent the message as another one: under a second identifier, or again when it had
+        released it (PUBREL) or it was settled."""
         return len(self._ids[way, key]) > 1 or (way, key) in self._anew
 
     def _packet(self, way: str, first: int, body: bytes) -> None:
@@ -61,8 +64,10 @@ class Witness:
             key = (qos, bytes(body[at:]))
             self._by_id[way, number] = key
             self._ids[way, key].add(number)
-            if (way, key) in self._settled:
+            if (way, key) in self._settled or (way, key) in self._released:
                 self._anew.add((way, key))
+        elif kind == _PUBREL:
+            self._released.add((way, self._by_id.get((way, int.from_bytes(body[:2], "big")), (0, b""))))
         elif kind in (_PUBACK, _PUBCOMP):
             other = "down" if way == "up" else "up"
             key = self._by_id.get((other, int.from_bytes(body[:2], "big")), (0, b""))

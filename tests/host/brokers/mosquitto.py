@@ -18,6 +18,8 @@ class Mosquitto(Broker):
 
     name = "mosquitto"
     cannot = {
+        "deliver QoS 2 once over its restart": "2.0.11 may publish a message again, under the same identifier, "
+        "that it had released before the restart, and that its receiver had confirmed",
         "survive a crash": "it writes its state at an orderly end and each half hour only",
     }
 
