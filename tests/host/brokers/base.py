@@ -62,7 +62,11 @@ class Broker:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-        until(self._listening, f"{self.name} to listen; see {self.folder}", _START_DEADLINE)
+        try:
+            until(self._listening, f"{self.name} to listen; see {self.folder}", _START_DEADLINE)
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def stop(self) -> None:
