@@ -56,14 +56,17 @@ class Far(io.IOBase):
         if kind == 0x10:
             self.out = b"\x20\x02\0\0"
         elif kind == 0x32:
-            at = off + 4 + len(TOPIC)  # of the packet identifier
-            a = self.acked
-            acks = self.acks
-            acks[a] = 0x40
-            acks[a + 1] = 2
-            acks[a + 2] = buf[at]
-            acks[a + 3] = buf[at + 1]
-            self.acked = a + 4
+            end = off + n
+            while off < end:  # the client may write several in one go
+                at = off + 4 + len(TOPIC)  # of the packet identifier
+                a = self.acked
+                acks = self.acks
+                acks[a] = 0x40
+                acks[a + 1] = 2
+                acks[a + 2] = buf[at]
+                acks[a + 3] = buf[at + 1]
+                self.acked = a + 4
+                off += 2 + buf[off + 1]
         return n
 
     def readinto(self, buf):
