@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import sys
 
 import minitest
 from coldframe import bootrecord, codec, store
@@ -182,6 +183,8 @@ async def test_a_callback_that_takes_all_memory():
 async def test_a_connection_that_is_lost_while_the_heap_is_full():
     if gc.mem_free() < 100000:
         minitest.skip("has another task for the rest of the heap")
+    if not sys.maxsize >> 31 and id(minitest) >> 30:
+        minitest.skip("asyncio itself needs memory for id() at addresses that no chip has")
     broker = Broker()
     client = Client(broker, "c", buffer=64)
     await client.connect()
@@ -192,9 +195,8 @@ async def test_a_connection_that_is_lost_while_the_heap_is_full():
             taken.append(bytearray(16))
     except MemoryError:
         pass
-    while client.up.is_set():
+    for _ in range(50):  # turns of the loop, in which the loss is noticed and nothing can be had
         await asyncio.sleep_ms(0)
-    await asyncio.sleep_ms(0)
     taken.clear()
     await until(lambda: client.connections == 2, "connection")
     await client.disconnect()

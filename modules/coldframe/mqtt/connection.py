@@ -128,7 +128,13 @@ class Connection:
         except Exception as er:
             self.lost(er)
         finally:
-            self._over()
+            while True:
+                try:
+                    self._over()
+                    break
+                except MemoryError:
+                    # The heap is full just now; what is left half closed would be in the way of the next one.
+                    await core.sleep_ms(100)
         return bool(client._code)
 
     def _greet(self, stream):

@@ -92,10 +92,13 @@ class Poller(core.IOQueue):
     def forget(self, link):
         """The opposite of watch(); safe at any time."""
         if link in self.links:
+            s = link.poll
+            # In this order it can be done again where the heap was too full for it: id() may need some bytes.
+            self.poller.unregister(s)
+            self.map.pop(id(s), None)
             self.links.remove(link)
             self.first = self.links[0] if self.links else None
             link.again = False
-            self._dequeue(link.poll)
 
 
 def poller():
