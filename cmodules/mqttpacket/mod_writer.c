@@ -19,6 +19,7 @@
 #include "py/smallint.h"
 #include "py/stream.h"
 
+#include "mod_mqttpacket.h"
 #include "mod_writer.h"
 #include "mqttpacket.h"
 
@@ -34,13 +35,6 @@ static void check(int32_t n) {
         mp_obj_t arg = mp_obj_new_str(text, strlen(text));
         nlr_raise(mp_obj_new_exception_args(&mp_type_ValueError, 1, &arg));
     }
-}
-
-static mqtt_string_t get_string(mp_obj_t obj) {
-    mp_buffer_info_t info;
-    mp_get_buffer_raise(obj, &info, MP_BUFFER_READ);
-    uint32_t len = MIN(info.len, MQTT_MAX_REMAINING + 1); // which the encoder refuses
-    return (mqtt_string_t) { .data = len ? info.buf : (const uint8_t *)"", .len = len };
 }
 
 // ---------------------------------------------------------------- Writer
@@ -203,7 +197,7 @@ static mp_int_t offer(writer_obj_t *self, mp_obj_t owner, const uint8_t *data, u
 // Offer [*at, stop) and count what was taken. False: the stream takes no more now.
 static bool pour(writer_obj_t *self, mp_obj_t owner, uint32_t *at, uint32_t stop) {
     while (*at < stop) {
-        mqtt_string_t data = get_string(owner); // each time: a write in Python can have moved it
+        mqtt_string_t data = mqttpacket_get_string(owner); // each time: a write in Python can have moved it
         if (data.len < stop) {
             self->writing = true; // as when the stream fails: what has begun cannot be ended
             mp_raise_ValueError(MP_ERROR_TEXT("payload was resized"));
@@ -282,7 +276,7 @@ static mqtt_string_t get_props(const writer_obj_t *self, mp_obj_t props) {
     if (!self->five) {
         return (mqtt_string_t) { .data = NULL, .len = 0 };
     }
-    return props == mp_const_none ? (mqtt_string_t) { .data = (const uint8_t *)"", .len = 0 } : get_string(props);
+    return props == mp_const_none ? (mqtt_string_t) { .data = (const uint8_t *)"", .len = 0 } : mqttpacket_get_string(props);
 }
 
 // Make sure that `len` bytes can be put at buf[end], beside those that are kept free. False: there is no room.
@@ -304,14 +298,14 @@ static bool make_room(writer_obj_t *self, uint32_t len, uint32_t keep) {
 // FLAG_NOWAIT: it is only queued, to go out with what follows it, at the latest at the next flush().
 static mp_obj_t put_publish(writer_obj_t *self, mp_obj_t topic_in, mp_obj_t payload_in, uint8_t flags, uint16_t id,
     mp_obj_t props_in) {
-    mqtt_string_t topic = get_string(topic_in), payload = get_string(payload_in), props = get_props(self, props_in);
+    mqtt_string_t topic = mqttpacket_get_string(topic_in), payload = mqttpacket_get_string(payload_in), props = get_props(self, props_in);
     uint32_t most = self->size - RESERVE;
     // The header goes where it will stay, so that it is encoded but once.
     bool room = make_room(self, MIN(most, topic.len + props.len + 13), RESERVE);
     if (!room && self->more == mp_const_none) {
         bool all = drain(self);
-        topic = get_string(topic_in); // Python code may have run, and resized them
-        payload = get_string(payload_in);
+        topic = mqttpacket_get_string(topic_in); // Python code may have run, and resized them
+        payload = mqttpacket_get_string(payload_in);
         props = get_props(self, props_in);
         room = all && make_room(self, MIN(most, topic.len + props.len + 13), RESERVE);
     }
@@ -366,8 +360,8 @@ static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(writer_write_obj, 3, 5, writer_write)
 
 static mp_obj_t new_message(writer_obj_t *self, mp_obj_t owner, mp_obj_t topic, mp_obj_t payload, mp_int_t flags,
     mp_obj_t props) {
-    mqtt_string_t data = get_string(payload);
-    int32_t head = mqtt_encode_publish(NULL, 0, get_string(topic), data.len, flags & 15, 1, get_props(self, props));
+    mqtt_string_t data = mqttpacket_get_string(payload);
+    int32_t head = mqtt_encode_publish(NULL, 0, mqttpacket_get_string(topic), data.len, flags & 15, 1, get_props(self, props));
     check(head);
     if ((uint32_t)head > self->size - RESERVE) {
         mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("topic and properties need %u bytes, there are %u"),
@@ -521,7 +515,7 @@ static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(writer_ack_obj, 3, 4, writer_ack);
 // put(packet): send ready bytes; result as of write(). A large packet is kept, not copied.
 static mp_obj_t writer_put(mp_obj_t self_in, mp_obj_t packet) {
     writer_obj_t *self = MP_OBJ_TO_PTR(self_in);
-    mqtt_string_t data = get_string(packet);
+    mqtt_string_t data = mqttpacket_get_string(packet);
     if (data.len <= self->size) {
         if (!make_room(self, data.len, 0)) {
             return mp_const_none;
