@@ -21,6 +21,7 @@ _MODULES = (
     "core",
     "dns",
     "hal",
+    "link",
     "log",
     "logcapture",
     "logfile",
@@ -28,8 +29,11 @@ _MODULES = (
     "logmqtt",
     "logrows",
     "mqtt",
+    "router",
+    "schedule",
     "startup",
     "store",
+    "supervisor",
     "sysinfo",
 )
 

@@ -1,6 +1,6 @@
 """Calling the user's functions: how many arguments they take, sync or async."""
 
-_COROUTINE = type((lambda: (yield))())
+COROUTINE = type((lambda: (yield))())
 
 
 def arity(function, most=2):
@@ -60,6 +60,6 @@ async def call(function, count, topic, payload):
         result = function(payload)
     else:
         result = function(topic, payload)
-    if isinstance(result, _COROUTINE):
+    if isinstance(result, COROUTINE):
         result = await result
     return result

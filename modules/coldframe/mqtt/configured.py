@@ -1,6 +1,53 @@
-"""From the configuration to the ways to its brokers. Needed once, at the start."""
+"""From the configuration to the MQTT client and the ways to its brokers. Needed once, at the start."""
+
+from coldframe import hal
 
 _TLS = ("ca", "cert", "key", "server_name")
+
+
+def make_client(node):
+    """The MQTT client that the configuration of a node describes. Raises ValueError with a text for the user."""
+    from . import Client
+
+    c = node.config
+    user, password = c["mqtt.user"], c["mqtt.password"]
+    transport = node._transport
+    if transport is None:
+        if c.given("mqtt.serial"):
+            from .serial import Serial
+
+            keys = ("uart", "baud", "tx", "rx")
+            transport = Serial(hal.uart({k: c["mqtt.serial." + k] for k in keys}), window=hal.RXBUF)
+        else:
+            transport, user, password = brokers(c)
+            if len(transport) == 1:
+                transport = transport[0]
+    if user is None:
+        password = None
+    options = {}
+    for key in ("version", "session_expiry"):
+        if c.given("mqtt." + key):
+            options[key] = c["mqtt." + key]
+    if c["mqtt.spill"]:
+        from .spill import Spill
+
+        options["spill"] = Spill(c["mqtt.spill"], c["mqtt.spill_size"])
+    # Whatever the configuration says, the greeting must fit.
+    hello = 96 + sum(len(x.encode()) for x in (node.base, node.id, user, password) if x)
+    return Client(
+        transport,
+        node.id,
+        keepalive=c["mqtt.keepalive"],
+        user=user,
+        password=password,
+        will=(node.resolve("./available"), b"offline", 1, True),
+        buffer=max(c["mqtt.buffer"], hello),
+        window=c["mqtt.window"],
+        on_message=node._message,
+        on_up=node._up,
+        on_down=node._down,
+        **options,
+    )
 
 
 def address(text, path):

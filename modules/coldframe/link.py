@@ -1,0 +1,53 @@
+"""The ways of a node into the world: Wi-Fi and the broker."""
+
+import coldframe
+
+from .schedule import read_due
+
+
+class Link:
+    """The part of a Node that connects it."""
+
+    async def _run_wifi(self):
+        try:
+            from .wifi import Wifi
+        except ImportError as e:
+            self.report("wifi.networks", e)  # a board without Wi-Fi: trying again would not help
+            return
+        self.wifi = self.wifi or Wifi(self.config, self.fill(self.config["wifi.hostname"]))
+        await self.wifi.run()
+
+    async def _run_mqtt(self):
+        if self.client is None:
+            from .mqtt.configured import make_client
+
+            try:
+                self.client = make_client(self)
+            except ValueError as e:  # trying again would not help
+                self.log.error(str(e))
+                self._error(str(e))
+                return
+            finally:
+                coldframe.forget("mqtt.configured")
+            self._wanted = list(self._listeners)
+        await self.client.run()
+
+    async def _up(self):
+        # The connection has come up: ask for the topics, greet the broker, publish what is read on a schedule.
+        if self._greeting:
+            return  # since the connection before this one; what it waits for goes out again by itself
+        self._greeting = True
+        try:
+            await self._ask_wanted()
+            await self.publish("./available", "online", 1, True)
+        except OSError:
+            return  # it has gone down again
+        finally:
+            self._greeting = False
+        for topic in self.topics:
+            topic.due = None
+        read_due(self)
+        self.emit("up")
+
+    def _down(self):
+        self.emit("down")
