@@ -5,7 +5,7 @@ import sys
 
 import minitest
 from coldframe import log, store
-from coldframe.mqtt.crc import crc32
+from coldframe.mqtt.crc import ours as crc32
 from coldframe.mqtt.spill import Spill
 
 log.console(None)

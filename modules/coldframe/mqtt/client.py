@@ -19,7 +19,7 @@ from time import ticks_ms
 from coldframe.log import getLogger
 from micropython import const
 
-try:
+try:  # not through coldframe.codec: its copy of all the names is half a KB of RAM
     import mqttpacket as codec
     from mqttpacket import Writer
 except ImportError:

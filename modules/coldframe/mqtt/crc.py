@@ -1,4 +1,4 @@
-"""CRC-32 as in binascii, for images whose binascii has none."""
+"""CRC-32: that of binascii, or the one here for images whose binascii has none (ESP8266)."""
 
 _TABLE = (
     0x00000000, 0x1DB71064, 0x3B6E20C8, 0x26D930AC, 0x76DC4190, 0x6B6B51F4, 0x4DB26158, 0x5005713C,
@@ -6,7 +6,7 @@ _TABLE = (
 )  # fmt: skip
 
 
-def crc32(data, crc=0):
+def ours(data, crc=0):
     """The CRC-32 of bytes. crc: that of the bytes before them."""
     table = _TABLE
     crc ^= 0xFFFFFFFF
@@ -14,3 +14,9 @@ def crc32(data, crc=0):
         crc = crc >> 4 ^ table[(crc ^ byte) & 15]
         crc = crc >> 4 ^ table[(crc ^ byte >> 4) & 15]
     return crc ^ 0xFFFFFFFF
+
+
+try:
+    from binascii import crc32
+except ImportError:
+    crc32 = ours

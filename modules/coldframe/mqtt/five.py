@@ -7,15 +7,8 @@ what ours does.
 
 import io
 
-from coldframe.log import getLogger
+from coldframe.mqtt.client import codec
 from micropython import const
-
-try:
-    import mqttpacket as codec
-except ImportError:
-    import coldframe.codec_py as codec
-
-log = getLogger("mqtt")
 
 _DAY = const(86400)  # s
 _RELEASED = const(2)  # a Message's state, see client.py

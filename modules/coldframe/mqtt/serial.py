@@ -7,11 +7,11 @@ makes a new one.
 
 import io
 from asyncio import TimeoutError, core, wait_for_ms
-from binascii import crc32
 from errno import ENOTCONN
 from random import getrandbits
 from struct import pack_into
 
+from coldframe.mqtt.crc import crc32
 from micropython import const
 
 _OPEN = const(1)

@@ -17,11 +17,7 @@ from micropython import const
 
 from coldframe import store
 from coldframe.log import getLogger
-
-try:
-    from binascii import crc32
-except ImportError:  # ESP8266
-    from coldframe.mqtt.crc import crc32
+from coldframe.mqtt.crc import crc32
 
 _HEAD = const(16)  # bytes before the first record
 _FRAME = const(7)  # bytes of a record beside its body
