@@ -105,15 +105,19 @@ def read_keys(path: Path = KEYS) -> list[Key]:
 
 def value_text(key: Key) -> str:
     """What a key may be, for people."""
-    kind = key.kind.rstrip("!")
-    must = ", needed" if key.kind.endswith("!") else ""
+    kind = key.kind.rstrip("!*@")
+    must = ", needed" if "!" in key.kind else ""
     limits = key.limits
+    if kind in ("strs", "ints", "nums"):
+        return "list of: " + value_text(Key(key.path, kind[:-1], None, limits, ""))
     if limits and isinstance(limits[0], str):
         return "one of " + ", ".join(f"`{word}`" for word in limits) + must
     if kind == "list":
         return "list of objects"
-    if kind == "dict":
+    if kind in ("dict", "free"):
         return "object"
+    if kind == "any":
+        return "anything"
     if kind == "bool":
         return "`true` or `false`"
     if kind == "str":
@@ -122,7 +126,7 @@ def value_text(key: Key) -> str:
         low, high = limits
         return f"text, {low} characters{must}" if low == high else f"text, {low} to {high} bytes{must}"
     span = f", {limits[0]} to {limits[1]}" if limits else ""
-    return "whole number" + span + must
+    return ("whole number" if kind == "int" else "number") + span + must
 
 
 def config_page(keys: Sequence[Key]) -> str:
@@ -131,7 +135,7 @@ def config_page(keys: Sequence[Key]) -> str:
     for key in keys:
         if key.default is None:
             default = ""
-        elif key.kind == "list":
+        elif key.default == ():
             default = "`[]`"
         else:
             default = f"`{json.dumps(key.default)}`"

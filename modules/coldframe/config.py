@@ -23,6 +23,9 @@ class Config:
             if value is None:
                 break
         if isinstance(value, dict):
+            found = row(path)
+            if found[1] != "dict" if found else not is_section(path):
+                return value  # the user's own: nothing is known of its content
             return Config(self._data, path + ".")
         if value is None:
             found = row(path)

@@ -1,10 +1,15 @@
 """Every key of /config.json, once. From here come the validator, the defaults and docs/config.md.
 
 A row is (path, kind, default, limits); the comment above it is its documentation (scripts/docs.py reads it).
-kind    "str" "int" "bool", with "!" behind it where the key must be given
-        "list" (of objects; the rows of its items follow, their paths have ``[]``), "dict" (an object that may be null)
-limits  (lowest, highest) of a number, (shortest, longest) of a text in bytes, a tuple of texts = one of these;
-        () = any
+kind    "str" "int" "bool", "num" (whole or not)
+        "strs" "ints" "nums": a list of such values
+        "dict" (an object that may be null; the rows of its keys follow), "list" (of objects; the rows of its items
+        follow, their paths have ``[]``)
+        "free" (an object whose content is the user's own), "any" (any JSON value); a reader gets these as they are
+        behind it "!" where the key must be given, "*" where it is a password: encrypted in the file, and never shown;
+        "@" where it is a URL that may hold one
+limits  (lowest, highest) of a number, (shortest, longest) of a text in bytes, a tuple of texts = one of these, in
+        whatever case (a reader gets the spelling of the table); () = any. Those of a list hold for each of its items.
 """
 
 KEYS = (
@@ -12,7 +17,7 @@ KEYS = (
     ("name", "str", "coldframe-{short}", (1, 63)),
     # Host name or address of the MQTT broker, or a URL: `mqtt://host`, `mqtts://user:password@host:8883`. Without it
     # (and without `mqtt.serial`) the node runs off-line.
-    ("mqtt.host", "str", None, (1, 255)),
+    ("mqtt.host", "str@", None, (1, 255)),
     # TCP port of the broker. With `mqtt.tls` and without this key it is 8883.
     ("mqtt.port", "int", 1883, (1, 65535)),
     # Version of the protocol: 4 is MQTT 3.1.1, 5 is MQTT 5.0. With 5, a broker that does not know it is spoken to in
@@ -21,7 +26,7 @@ KEYS = (
     # User name for the broker.
     ("mqtt.user", "str", None, (0, 255)),
     # Password for the broker.
-    ("mqtt.password", "str", None, (0, 255)),
+    ("mqtt.password", "str*", None, (0, 255)),
     # What `./` stands for in topics. May hold `{id}`, `{short}` and `{name}`.
     ("mqtt.base", "str", "coldframe/{id}", (1, 127)),
     # TLS: `{}` or an object with the keys below. See [MQTT](mqtt.md).
@@ -38,7 +43,7 @@ KEYS = (
     # one, user and password as well, unless it says otherwise.
     ("mqtt.fallback", "list", (), ()),
     # As `mqtt.host`; `mqtt://` stands for no TLS.
-    ("mqtt.fallback[].host", "str!", None, (1, 255)),
+    ("mqtt.fallback[].host", "str!@", None, (1, 255)),
     # As `mqtt.port`.
     ("mqtt.fallback[].port", "int", None, (1, 65535)),
     # As `mqtt.tls`.
@@ -80,7 +85,7 @@ KEYS = (
     # Name of the network.
     ("wifi.networks[].ssid", "str!", None, (1, 32)),
     # Its password; leave it out for an open network.
-    ("wifi.networks[].password", "str", None, (0, 64)),
+    ("wifi.networks[].password", "str*", None, (0, 64)),
     # Country of use, two capital letters (ISO 3166): the allowed channels depend on it.
     ("wifi.country", "str", None, (2, 2)),
     # Name of the device in the network (DHCP). May hold `{id}`, `{short}` and `{name}`.

@@ -8,6 +8,7 @@ from .config import row as find
 from .configkeys import KEYS
 
 _ERRORS = 8  # texts of errors that are kept: they stay in RAM, and all of them go into SYSINFO
+_DEPTH = 16  # objects and lists one in another, in what is the user's own: the checks call themselves
 _LIMIT = 16384  # bytes; a larger file would not fit in the RAM of the smallest board beside anything else
 
 
@@ -139,15 +140,26 @@ def _check(data, prefix, errors):
                 data[key] = _items(value, path, errors)
                 continue
             _tell(errors, "%s: expected a list [...], got %s" % (path, _kind(value)))
+        elif row[1].rstrip("!*@") in ("strs", "ints", "nums") and isinstance(value, list):
+            for n, item in enumerate(value):
+                wrong, value[n] = _value(item, row, -1)
+                if wrong:
+                    _tell_wrong(errors, "%s[%d]" % (path, n), wrong, item, row)
+                    break
+            else:
+                continue
         else:
-            wrong = _wrong(value, row)
+            wrong, data[key] = _value(value, row)
             if not wrong:
                 continue
-            # Errors are logged and published: what stands for a password must not be in them.
-            secret = key == "password" or isinstance(value, str) and "@" in value  # of a URL
-            got = "something else" if secret else _show(value)
-            _tell(errors, "%s: expected %s, got %s" % (path, wrong, got))
+            _tell_wrong(errors, path, wrong, value, row)
         del data[key]
+
+
+def _tell_wrong(errors, path, wrong, value, row):
+    # Errors are logged and published: what stands for a password must not be in them.
+    secret = "*" in row[1] or isinstance(value, str) and "@" in value  # of a URL
+    _tell(errors, "%s: expected %s, got %s" % (path, wrong, "something else" if secret else _show(value)))
 
 
 def _items(values, path, errors):
@@ -161,7 +173,7 @@ def _items(values, path, errors):
             _check(item, path + "[].", found)
             for row in KEYS:
                 key = row[0].rsplit(".", 1)[-1]
-                if row[0] == path + "[]." + key and row[1][-1] == "!" and item.get(key) is None:
+                if row[0] == path + "[]." + key and "!" in row[1] and item.get(key) is None:
                     if not any(e.startswith(row[0] + ":") for e in found):
                         _tell(found, "%s: expected a value, got nothing" % row[0])
             # Not with a default in place of one wrong value: a network without its password is another network.
@@ -175,23 +187,56 @@ def _items(values, path, errors):
     return good
 
 
-def _wrong(value, row):
-    # What was expected, or None if the value is right.
-    kind = row[1].rstrip("!")
+def _value(value, row, end=None):
+    # (what was expected, None if the value is right; the value as it is used). end: -1 for an item of a list of such.
+    kind = row[1].rstrip("!*@")[:end]
     low, high = (row[3] + (None, None))[:2]
-    if kind == "str":
+    wrong = None
+    if kind == "any" or kind == "free" and isinstance(value, dict):
+        if not _is_free(value, 0):
+            wrong = "texts without NUL and half characters, numbers that are numbers"
+    elif kind in ("strs", "ints", "nums"):
+        wrong = "a list [...]"
+    elif kind == "free":
+        wrong = "an object {...}"
+    elif kind == "bool":
+        if not isinstance(value, bool):
+            wrong = "true or false"
+    elif kind == "str":
         if not isinstance(value, str) or not _is_text(value):
-            return "a text"
-        if isinstance(low, str):
-            return None if value.upper() in row[3] else "one of " + ", ".join(row[3])
-        if low is not None and not low <= len(value.encode()) <= high:
-            return "%d characters" % low if low == high else "%d to %d bytes" % (low, high)
-        return None
-    if kind == "bool":
-        return None if isinstance(value, bool) else "true or false"
-    if isinstance(value, int) and not isinstance(value, bool) and (low is None or low <= value <= high):
-        return None
-    return "a whole number" if low is None else "%d to %d" % (low, high)
+            wrong = "a text"
+        elif isinstance(low, str):
+            for word in row[3]:
+                if word.lower() == value.lower():
+                    return None, word
+            wrong = "one of " + ", ".join(row[3])
+        elif low is not None and not low <= len(value.encode()) <= high:
+            wrong = "%d characters" % low if low == high else "%d to %d bytes" % (low, high)
+    else:
+        whole = kind == "int"
+        good = isinstance(value, (int, float)) and not isinstance(value, bool) and -1e18 < value < 1e18
+        if good and whole and value == int(value):
+            value = int(value)  # 1e3 is a whole number too
+        elif whole:
+            good = False
+        if not good or low is not None and not low <= value <= high:
+            wrong = ("a whole number" if whole else "a number") if low is None else "%s to %s" % (low, high)
+    return wrong, value
+
+
+def _is_free(value, depth):
+    # Whether a value that the table says nothing of can be written as JSON again, and sent.
+    if isinstance(value, str):
+        return _is_text(value)
+    if isinstance(value, float):
+        return value - value == 0  # neither infinite nor NaN
+    if isinstance(value, (dict, list)):
+        if depth > _DEPTH:
+            return False
+        if isinstance(value, list):
+            return all(_is_free(item, depth + 1) for item in value)
+        return all(_is_text(key) and _is_free(item, depth + 1) for key, item in value.items())
+    return True
 
 
 def _is_text(text):

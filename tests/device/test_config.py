@@ -86,6 +86,60 @@ def test_unknown_keys():
     )
 
 
+def test_every_kind():
+    import coldframe.configload
+
+    configload = coldframe.configload
+
+    rows = (
+        ("num", "num", 2.5, (0, 10)),
+        ("texts", "strs", (), (1, 3)),
+        ("whole", "ints", (), (-1, 300)),
+        ("numbers", "nums", None, ()),
+        ("own", "free", None, ()),
+        ("thing", "any", None, ()),
+        ("mode", "str", "normal", ("normal", "battery")),
+    )
+    before = configload.KEYS, config.KEYS
+    configload.KEYS = config.KEYS = rows
+    try:
+        for good in (
+            {"num": 3},
+            {"num": 0.5},
+            {"texts": []},
+            {"texts": ["a", "abc"]},
+            {"whole": [-1, 300]},
+            {"numbers": [1, 2.5]},
+            {"own": {"a": {"b": [1, {"c.d": None}]}}},
+            {"thing": [1, "two"]},
+            {"thing": 5},
+        ):
+            data = dict(good)
+            errors = []
+            minitest.equal((configload.check(data, errors), errors), (good, []))
+        c = config.Config(configload.check({"own": {"a": {"b": 1}}, "mode": "Battery", "whole": [3.0]}, []))
+        minitest.equal((c["own"], c["own.a"], c.mode), ({"a": {"b": 1}}, {"b": 1}, "battery"))
+        minitest.equal((c["num"], c["texts"], c.whole), (2.5, (), [3]))
+        for bad, expected in (
+            ({"num": 11}, "num: expected 0 to 10, got 11"),
+            ({"num": "a"}, 'num: expected 0 to 10, got "a"'),
+            ({"num": float("inf")}, "num: expected 0 to 10, got inf"),
+            ({"texts": "abc"}, 'texts: expected a list [...], got "abc"'),
+            ({"texts": ["a", "abcd"]}, 'texts[1]: expected 1 to 3 bytes, got "abcd"'),
+            ({"whole": [1.5]}, "whole[0]: expected -1 to 300, got 1.5"),
+            ({"numbers": [True]}, "numbers[0]: expected a number, got true"),
+            ({"own": 3}, "own: expected an object {...}, got 3"),
+            ({"own": {"a": [float("nan")]}}, "own: expected texts without NUL and half characters, numbers that "
+             "are numbers, got an object {...}"),
+            ({"mode": "x"}, 'mode: expected one of normal, battery, got "x"'),
+        ):  # fmt: skip
+            errors = []
+            configload.check(bad, errors)
+            minitest.equal((errors, bad), ([expected], {}))
+    finally:
+        configload.KEYS, config.KEYS = before
+
+
 def test_wrong_kinds():
     minitest.equal(
         _errors({"mqtt": 5, "wifi": {"networks": {"a": "b"}}, "log": []}),
@@ -254,14 +308,27 @@ def test_broken_copy_too():
 
 def test_the_table_agrees_with_itself():
     from coldframe.configkeys import KEYS
-    from coldframe.configload import _wrong
+    from coldframe.configload import _value
 
     names = [row[0] for row in KEYS]
     minitest.equal(len(names), len(set(names)))
     for path, kind, default, limits in KEYS:
-        assert kind in ("str", "str!", "int", "num", "bool", "list", "dict"), path
+        plain = kind.rstrip("!*@")
+        assert plain in (
+            "str",
+            "int",
+            "num",
+            "bool",
+            "strs",
+            "ints",
+            "nums",
+            "list",
+            "dict",
+            "free",
+            "any",
+        ), path
         if default not in (None, ()):
-            assert _wrong(default, (path, kind, default, limits)) is None, path
+            minitest.equal(_value(default, (path, kind, default, limits)), (None, default))
 
 
 minitest.run(globals())
