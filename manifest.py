@@ -31,6 +31,7 @@ CORE = (
     "logmore.py",
     "logmqtt.py",
     "logrows.py",
+    "power.py",
     "router.py",
     "schedule.py",
     "startup.py",
@@ -41,7 +42,7 @@ CORE = (
     "version.py",
     "wifi.py",
 )
-HAL = ("__init__.py", "dog.py", "more.py", "words.py")
+HAL = ("__init__.py", "dog.py", "more.py", "sleep.py", "words.py")
 MQTT = (
     "__init__.py",
     "answers.py",

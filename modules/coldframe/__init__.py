@@ -29,6 +29,7 @@ _MODULES = (
     "logmqtt",
     "logrows",
     "mqtt",
+    "power",
     "router",
     "schedule",
     "startup",

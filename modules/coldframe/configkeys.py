@@ -111,4 +111,24 @@ KEYS = (
     # Seconds that the program may be stuck before the chip is reset; without it, never. A TLS handshake keeps a small
     # chip busy for seconds, and a network that names no name server for 20, so less than 30 is not accepted.
     ("watchdog.timeout", "int", None, (30, 3600)),
+    # `battery`: the node wakes, reads, publishes and sleeps again. See [battery mode](power.md).
+    ("power.mode", "str", "normal", ("normal", "battery")),
+    # Battery mode: seconds of sleep between two wakes.
+    ("power.sleep", "int", 600, (1, 604800)),
+    # Up to so many seconds more, at random, so that not all devices wake at once.
+    ("power.jitter", "int", 0, (0, 86400)),
+    # Each wake that cannot deliver doubles the next sleep, up to this many seconds.
+    ("power.sleep_max", "int", 3600, (1, 604800)),
+    # Seconds that a wake may last; then the node sleeps, whatever is unsaid.
+    ("power.awake_limit", "int", 30, (5, 600)),
+    # The most seconds that a message on `./awake` can keep the node awake.
+    ("power.awake_max", "int", 600, (10, 86400)),
+    # Seconds for which the address that DHCP gave is used again without asking; 0 = ask each time.
+    ("power.lease", "int", 3600, (0, 604800)),
+    # Pin that is on while the node is awake, for the power of its sensors.
+    ("power.pin", "int", None, (0, 99)),
+    # `true` where that power is on when the pin is low.
+    ("power.pin_low", "bool", False, ()),
+    # Milliseconds from switching that pin on to the first reading.
+    ("power.settle", "int", 0, (0, 60000)),
 )

@@ -17,7 +17,7 @@ from .topic import Topic
 # What a node starts beside its own: rows of (condition, module). The condition is a path of the configuration that must
 # have a value, the same with "?" before it if it is enough that the configuration says something there, or "" = always.
 # start(node) of the module adds its topics, services and hooks; a part that fails is reported and stops no other.
-PARTS = ()
+PARTS = (("?power", "power"),)
 
 
 class Node(Router, Supervisor, Link):
@@ -29,6 +29,8 @@ class Node(Router, Supervisor, Link):
     stands for); topics; services; client (coldframe.mqtt.Client, None without a broker); dropped (messages lost
     because an action was too slow).
     """
+
+    power = None  # coldframe.power.Power in battery mode
 
     def __init__(self, config=None, transport=None):
         self.log = log.getLogger("node")
@@ -124,7 +126,7 @@ class Node(Router, Supervisor, Link):
         c = self.config
         self._started = clock.ms()
         bootrecord.mark(bootrecord.RUNNING)
-        if not self._prepared and c["watchdog.timeout"]:
+        if not self._prepared and c["watchdog.timeout"] and c["power.mode"] != "battery":
             try:
                 hal.watchdog(c["watchdog.timeout"], self._stuck)
             except OSError as e:

@@ -15,6 +15,8 @@ class Link:
             self.report("wifi.networks", e)  # a board without Wi-Fi: trying again would not help
             return
         self.wifi = self.wifi or Wifi(self.config, self.fill(self.config["wifi.hostname"]))
+        if self.power:
+            self.wifi.first = self.power.first
         await self.wifi.run()
 
     async def _run_mqtt(self):
@@ -30,6 +32,8 @@ class Link:
             finally:
                 coldframe.forget("mqtt.configured")
             self._wanted = list(self._listeners)
+        if self.power:
+            await self.power.network()
         await self.client.run()
 
     async def _up(self):

@@ -24,6 +24,8 @@ class _Listener:
 class Router:
     """The part of a Node that has to do with topics."""
 
+    least_qos = 0  # that is published and subscribed with
+
     def add(self, topic):
         """Add a Topic; works before and after the start. Returns it. ValueError if one of that name is there."""
         for other in self.topics:
@@ -65,7 +67,7 @@ class Router:
             return False
         if not isinstance(payload, (str, bytes, bytearray, memoryview)):
             payload = json.dumps(payload)
-        await self.client.publish(self.resolve(topic), payload, qos, retain)
+        await self.client.publish(self.resolve(topic), payload, qos or self.least_qos, retain)
         return True
 
     def subscribe(self, topic, callback, qos=0):
@@ -91,6 +93,12 @@ class Router:
             self.report(topic.topic, e)
         finally:
             topic.busy = False
+
+    def busy(self):
+        """Whether a reading or an action is at work."""
+        return any(t.busy for t in self.topics) or any(
+            one.queue is not None for some in self._listeners.values() for one in some
+        )
 
     def _listen(self, topic, listener):
         topic = self.resolve(topic)
@@ -168,7 +176,8 @@ class Router:
             while self._wanted:
                 topic = self._wanted[0]
                 try:
-                    await self.client.subscribe(topic, max(x.qos for x in self._listeners[topic]))
+                    qos = max(x.qos for x in self._listeners[topic])
+                    await self.client.subscribe(topic, qos or self.least_qos)
                 except Exception as e:
                     self.report("subscription to " + topic, e)
                 self._wanted.pop(0)

@@ -8,6 +8,8 @@ from . import clock
 def read_due(node):
     # Start the readings that are due, if there is somebody to tell. Returns ms until the next look, 1 to 500.
     wait = 500
+    if node.power and not node.power.open:
+        return wait  # each wake has its readings
     if node.client and node.client.up.is_set():
         now = clock.ms()
         for topic in node.topics:

@@ -27,6 +27,7 @@ class Topic:
     value = None  # what was last published
     due = None  # clock.ms() of the next reading
     busy = False  # a reading is under way
+    wake = None  # battery mode: read on each such wake, False = on none, None = as every= says
 
     def __init__(self, topic, read=None, action=None, every=None, reverse=True, qos=0, retain=False):
         name = repr(topic)

@@ -18,6 +18,9 @@ class Wifi:
     ssid: the network that is joined, or was last. joins: how often a network was joined.
     """
 
+    first = None  # async function: a short way to try once; gives the SSID that it has joined, or None
+    bssid = channel = None  # of the access point, if they are known
+
     def __init__(self, config, hostname):
         self.log = log.getLogger("wifi")
         self.up = asyncio.Event()
@@ -38,9 +41,13 @@ class Wifi:
         wlan = self.wlan
         wlan.active(True)
         rest = 1
+        joined = self.first and await self.first(wlan)
         while True:
             for item in self._networks:
-                if await self._join(item):
+                if joined and joined != item["ssid"]:
+                    continue
+                if joined or await self._join(item):
+                    joined = None
                     rest = 1
                     self.joins += 1
                     self.ssid = item["ssid"]

@@ -2,7 +2,8 @@
 
 Here is what every start needs, the same for all chips; the one file of this chip that is imported at the end replaces
 what is not. What is needed now and then is in more.py, which is imported when it is first asked for:
-soft_reset(), bootloader(), pins(), board(), commit(), led(on), uart(config), watchdog(timeout), later(delay, function).
+soft_reset(), deepsleep(ms), bootloader(), pins(), board(), commit(), led(on), uart(config), watchdog(timeout),
+later(delay, function). deepsleep() and what is kept over it are in sleep.py.
 """
 
 import sys
@@ -19,6 +20,8 @@ LED = None  # name of the pin with the board's own light; None = the one that bo
 HARD = "hard"  # what machine.HARD_RESET means in the words of reset_cause()
 DOG_LONGEST = 0  # longest time in ms that the hardware watchdog can wait; 0 = none that can be stopped again
 DOG_TIMER = None  # number of the timer for the watchdog; None = there are no timers
+SLEEP_LONGEST = 1 << 30  # ms that machine.deepsleep() takes at most; 12 days
+SLEPT = None  # where deep sleep is made up with a reset: whether this start is the end of one
 
 _dog = None
 
@@ -31,6 +34,8 @@ def unique_id():
 
 def reset_cause():
     """Why the chip started: "power", "hard", "watchdog", "soft", "deepsleep" or "unknown"."""
+    if SLEPT:
+        return "deepsleep"
     get = getattr(machine, "reset_cause", None)
     if get:
         cause = get()

@@ -10,6 +10,7 @@ from .words import store as _store
 _RTC = const(0x60001200 + 512 - 12)
 
 DOG_TIMER = const(-1)
+SLEEP_LONGEST = const(4200000)  # the counter of the sleep ends after 71 minutes
 RXBUF = const(512)
 UART_PINS = False  # they are fixed
 

@@ -15,6 +15,18 @@ def soft_reset():
     sys.exit(0)
 
 
+def deepsleep(ms):
+    """Switch off for ms milliseconds on purpose, then start anew. See sleep.py."""
+    from coldframe import bootrecord
+
+    from .sleep import deepsleep
+
+    intend = getattr(bootrecord, "intend", None)
+    if intend:
+        intend()
+    deepsleep(ms)
+
+
 def bootloader():
     """Restart into the loader that takes a new firmware over USB or serial. RuntimeError where there is none."""
     if not hasattr(machine, "bootloader"):

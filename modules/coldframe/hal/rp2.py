@@ -29,3 +29,25 @@ def dog_off():
     machine.mem32[_CTRL + 0x3000] = (
         _ENABLE  # +0x3000: clear the bits that are 1 here (RP2040 datasheet, 2.1.2)
     )
+
+
+# This chip has no deep sleep that ends by itself and starts the program anew: doze() comes nearest. The fourth scratch
+# register tells the next start what it was.
+_SLEPT = const(0x40058018)
+_MARK = const(0x5DEE9)
+SLEPT = machine.mem32[_SLEPT] == _MARK
+machine.mem32[_SLEPT] = 0
+
+
+def doze(ms):
+    """Wait with the clocks low, then reset the chip."""
+    from time import ticks_add, ticks_diff, ticks_ms
+
+    while ms > 0:
+        part = min(ms, 3600000)  # machine.lightsleep() takes no more than 71 minutes
+        end = ticks_add(ticks_ms(), part)
+        while ticks_diff(end, ticks_ms()) > 0:  # any interrupt ends it
+            machine.lightsleep(max(2, ticks_diff(end, ticks_ms())))
+        ms -= part
+    machine.mem32[_SLEPT] = _MARK
+    machine.reset()
