@@ -41,6 +41,8 @@ CORE = (
     "topic.py",
     "version.py",
     "wifi.py",
+    "wifimore.py",
+    "wifirank.py",
 )
 HAL = ("__init__.py", "dog.py", "more.py", "sleep.py", "words.py")
 MQTT = (

@@ -36,6 +36,7 @@ _MODULES = (
     "store",
     "supervisor",
     "sysinfo",
+    "wifi",
 )
 
 node = None  # the node that was made last, or None

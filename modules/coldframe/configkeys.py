@@ -80,16 +80,43 @@ KEYS = (
     ("mqtt.serial.tx", "int", None, (0, 99)),
     # Pin that receives; the board's own default if left out.
     ("mqtt.serial.rx", "int", None, (0, 99)),
-    # Wi-Fi networks, any number; they are tried in this order.
+    # Wi-Fi networks, any number. The strongest is joined, see [Wi-Fi](wifi.md).
     ("wifi.networks", "list", (), ()),
     # Name of the network.
     ("wifi.networks[].ssid", "str!", None, (1, 32)),
     # Its password; leave it out for an open network.
     ("wifi.networks[].password", "str*", None, (0, 64)),
+    # Join only this one of its access points: its MAC address, such as `02:cf:00:12:34:56`.
+    ("wifi.networks[].bssid", "str", None, (17, 17)),
+    # As `wifi.address`, for this network.
+    ("wifi.networks[].address", "dict", None, ()),
+    # As `wifi.address.ip`.
+    ("wifi.networks[].address.ip", "str", None, (7, 15)),
+    # As `wifi.address.mask`.
+    ("wifi.networks[].address.mask", "str", "255.255.255.0", (7, 15)),
+    # As `wifi.address.gateway`.
+    ("wifi.networks[].address.gateway", "str", None, (7, 15)),
+    # As `wifi.address.dns`.
+    ("wifi.networks[].address.dns", "str", None, (7, 15)),
+    # A fixed address in all networks, instead of the one that the network gives (DHCP).
+    ("wifi.address", "dict", None, ()),
+    # The device's own address, such as `10.0.0.7`; without it, the others are not used either.
+    ("wifi.address.ip", "str", None, (7, 15)),
+    # Network mask.
+    ("wifi.address.mask", "str", "255.255.255.0", (7, 15)),
+    # Address of the router, the way to other networks.
+    ("wifi.address.gateway", "str", None, (7, 15)),
+    # Address of the name server; that of the router if left out.
+    ("wifi.address.dns", "str", None, (7, 15)),
     # Country of use, two capital letters (ISO 3166): the allowed channels depend on it.
     ("wifi.country", "str", None, (2, 2)),
-    # Name of the device in the network (DHCP). May hold `{id}`, `{short}` and `{name}`.
+    # Name of the device in the network (DHCP, and `NAME.local`). May hold `{id}`, `{short}` and `{name}`.
     ("wifi.hostname", "str", "{name}", (1, 63)),
+    # Let the radio sleep between the router's beacons: less current, but answers may take seconds.
+    ("wifi.power_save", "bool", False, ()),
+    # Seconds without any network after which the chip is restarted, as the last resort, and once only: not again until
+    # it has been in a network. 0 = never.
+    ("wifi.reset_after", "int", 7200, (0, 604800)),
     # Least important messages that the log keeps.
     ("log.level", "str", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")),
     # Least important messages that are printed on the console; `OFF` = none.

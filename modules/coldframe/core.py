@@ -17,7 +17,7 @@ from .topic import Topic
 # What a node starts beside its own: rows of (condition, module). The condition is a path of the configuration that must
 # have a value, the same with "?" before it if it is enough that the configuration says something there, or "" = always.
 # start(node) of the module adds its topics, services and hooks; a part that fails is reported and stops no other.
-PARTS = (("?power", "power"),)
+PARTS = (("?power", "power"), ("wifi.networks", "wifi"))
 
 
 class Node(Router, Supervisor, Link):
@@ -145,8 +145,6 @@ class Node(Router, Supervisor, Link):
         # What every node has.
         self.add(Topic("./SYSINFO", read=self._sysinfo, every=c["sysinfo.every"] or None))
         self.service("pulse", self._pulse)
-        if c["wifi.networks"]:
-            self.service("wifi", self._run_wifi)
         if self._transport or c["mqtt.host"] or c.given("mqtt.serial"):
             self.service("mqtt", self._run_mqtt)
         else:

@@ -1,4 +1,4 @@
-"""The ways of a node into the world: Wi-Fi and the broker."""
+"""The way of a node to its broker."""
 
 import coldframe
 
@@ -7,17 +7,6 @@ from .schedule import read_due
 
 class Link:
     """The part of a Node that connects it."""
-
-    async def _run_wifi(self):
-        try:
-            from .wifi import Wifi
-        except ImportError as e:
-            self.report("wifi.networks", e)  # a board without Wi-Fi: trying again would not help
-            return
-        self.wifi = self.wifi or Wifi(self.config, self.fill(self.config["wifi.hostname"]))
-        if self.power:
-            self.wifi.first = self.power.first
-        await self.wifi.run()
 
     async def _run_mqtt(self):
         if self.client is None:
@@ -54,4 +43,6 @@ class Link:
         self.emit("up")
 
     def _down(self):
+        if self.wifi:
+            self.wifi.look()  # another address is the reason why connections end that nobody has closed
         self.emit("down")

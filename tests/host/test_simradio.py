@@ -82,9 +82,9 @@ def test_scan_join_wrong_password_no_network(make_board: MakeBoard) -> None:
     )
     lines = out.splitlines()
     assert json.loads(lines[0]) == [
-        ["Farm", 11, -48, 3, False],
+        ["Farm", 11, -48, 5, False],
         ["Café", 6, -80, 0, False],
-        ["", 6, -90, 3, True],
+        ["", 6, -90, 5, True],
     ]
     assert lines[1:3] == ["-3 False 0.0.0.0 Farm", "-2 False 0.0.0.0 Nowhere"]
     assert lines[3].startswith("3 True 10.77.") and lines[3].endswith(" Farm")

@@ -17,7 +17,8 @@ STAT_GOT_IP = const(3)
 AUTH_OPEN = const(0)
 AUTH_WPA_WPA2_PSK = const(4)
 
-_SECURITY = {"open": 0, "wep": 1, "wpa": 2, "wpa2": 3, "wpa/wpa2": 4, "wpa3": 6}
+# As the CYW43 driver tells it: bits for "encrypted", WPA and WPA2 (which a network with WPA3 has too).
+_SECURITY = {"open": 0, "wep": 1, "wpa": 3, "wpa2": 5, "wpa/wpa2": 7, "wpa3": 5}
 _NOBODY = ("0.0.0.0", "0.0.0.0", "0.0.0.0", "0.0.0.0")
 _hostname = "coldframe-sim"
 _country = "XX"
@@ -31,6 +32,7 @@ def hostname(name=None):
     if not 1 <= len(name) <= 32:
         raise ValueError("hostname: expected 1 to 32 characters")
     _hostname = name
+    world._simboard.show("wlan.hostname", name)
 
 
 def country(code=None):
@@ -41,6 +43,7 @@ def country(code=None):
     if len(code) != 2:
         raise ValueError("country: expected two letters")
     _country = code.upper()
+    world._simboard.show("wlan.country", _country)
 
 
 def ipconfig(name=None, **settings):
@@ -112,7 +115,8 @@ class WLAN:
         """Networks: (ssid, bssid, channel, RSSI, security, hidden), strongest first."""
         if not radio.active:
             raise OSError(1)
-        time.sleep_ms(100)
+        radio.count("scans")
+        time.sleep_ms(world.data.get("scan", 100))
         found = []
         for entry in sorted(radio.networks(), key=lambda e: -radio.rssi(e)):
             kind = entry.get("security") or ("wpa2" if entry.get("password") else "open")
@@ -123,7 +127,7 @@ class WLAN:
                     radio.bssid(entry),
                     entry.get("channel", 6),
                     radio.rssi(entry),
-                    _SECURITY.get(kind, 3),
+                    _SECURITY.get(kind, 5),
                     hidden,
                 )
             )
@@ -188,6 +192,8 @@ class WLAN:
                 if name == "key" and value and not 8 <= len(value) <= 63:
                     raise ValueError("key: expected 8 to 63 characters")
                 self._settings[name] = value
+                if name == "pm":
+                    world._simboard.show("wlan.pm", value)
             else:
                 raise ValueError("unknown config param %r" % name)
         if self._if == AP_IF:

@@ -1,6 +1,7 @@
 """The WLAN chip and the air around it: which networks exist, which one the board has joined, what gets through.
 
-World: networks: [{"ssid": …, "password": …, …}, …], outage: true, wlan: "none" or "on". See docs/simulator.md.
+World: networks: [{"ssid": …, "password": …, …}, …], outage: true, wlan: "none", "on" or "stuck", scan: ms.
+See docs/simulator.md.
 """
 
 import _simboard
@@ -38,6 +39,8 @@ _bssid = None
 _key = None
 _timer = None
 _next = None  # what happens when the timer fires
+_stuck = False  # nothing but another start of the radio helps
+_counts = {}
 
 
 def wired():
@@ -72,8 +75,13 @@ def join(name, key, wanted):
     global ssid, _key, _bssid
     leave()
     ssid, _key, _bssid = name, key or None, wanted
+    count("tries")
     _set(JOINING)
+    if _stuck:
+        return
     entry = _find()
+    if entry and entry.get("glitch"):
+        return _after(50, _glitch)
     _after(150 if entry is None else entry.get("join", 150), _associate)
 
 
@@ -87,11 +95,20 @@ def leave():
 
 def power(on):
     """Switch the station on or off."""
-    global active
+    global active, _stuck
     if active and not on:
         leave()
+        _stuck = False
+    if on and not active:
+        count("starts")
     active = on
     _set(state)
+
+
+def count(what):
+    """Count something for state.json: "starts" of the radio, "scans", "tries" to join a network."""
+    _counts[what] = _counts.get(what, 0) + 1
+    _simboard.show("wlan." + what, _counts[what])
 
 
 def access_point(on):
@@ -108,6 +125,17 @@ def _find():
             if best is None or rssi(entry) > rssi(best):
                 best = entry
     return best
+
+
+def _glitch():
+    # As drivers do now and then: a failure is shown that is none.
+    _set(BAD_PASSWORD)
+    _after(_find().get("glitch"), _anyway)
+
+
+def _anyway():
+    _set(JOINING)
+    _after(50, _associate)
 
 
 def _associate():
@@ -209,9 +237,18 @@ def _changed(_):
     air()
 
 
+def _wlan(mode):
+    global _stuck
+    if mode == "stuck":
+        _stuck = True
+        if active:
+            leave()
+    _changed(None)
+
+
 def start():
     """Follow the world."""
     world.play("networks", _changed)
-    world.play("wlan", _changed)
+    world.play("wlan", _wlan)
     world.play("outage", lambda _: air())
     _set(DOWN)

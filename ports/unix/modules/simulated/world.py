@@ -12,7 +12,7 @@ import simulated
 _SECTIONS = {
     "pins": dict, "wires": list, "adc": dict, "i2c": dict, "spi": dict, "uart": dict, "dht": dict, "wlan": str,
     "networks": list, "outage": bool, "stations": int, "hosts": dict, "listen": str, "speed": (int, float),
-    "clock": str, "timeline": list, "serial": int,
+    "clock": str, "timeline": list, "serial": int, "scan": int,
 }  # fmt: skip
 _NAMES = {dict: "an object in braces", list: "a list in brackets", str: "a text", bool: "true or false"}
 
@@ -83,8 +83,8 @@ def _check(new):
     for entry in new.get("networks", ()):
         if not isinstance(entry, dict) or not isinstance(entry.get("ssid"), str):
             return 'networks: expected [{"ssid": "NAME", ...}, ...], got %r in it' % (entry,)
-    if new.get("wlan", "on") not in ("on", "none"):
-        return 'wlan: expected "on" or "none", got %r' % new["wlan"]
+    if new.get("wlan", "on") not in ("on", "none", "stuck"):
+        return 'wlan: expected "on", "none" or "stuck", got %r' % new["wlan"]
     return None
 
 
