@@ -29,6 +29,7 @@ _MODULES = (
     "logmqtt",
     "logrows",
     "mqtt",
+    "params",
     "power",
     "router",
     "schedule",
@@ -36,8 +37,17 @@ _MODULES = (
     "store",
     "supervisor",
     "sysinfo",
+    "timing",
+    "topic",
+    "topicirq",
+    "topickinds",
+    "topicset",
+    "values",
     "wifi",
 )
+# Classes and functions that are found the same way: of topickinds, and of topicset.
+_KINDS = ("TopicRead", "TopicAction", "TopicOnChange", "TopicRoutine")
+_STATES = ("TopicSet", "Switch", "Number", "Select", "Text")
 
 node = None  # the node that was made last, or None
 
@@ -75,6 +85,16 @@ def __getattr__(name):
         from .core import Node as found
     elif name == "Topic":
         from .topic import Topic as found
+    elif name in _KINDS:
+        from . import topickinds
+
+        found = getattr(topickinds, name)
+    elif name in _STATES:
+        from . import topicset
+
+        found = getattr(topicset, name)
+    elif name == "TopicIrq":
+        from .topicirq import TopicIrq as found
     elif name in _MODULES:
         full = "coldframe." + name
         try:

@@ -133,6 +133,8 @@ KEYS = (
     ("log.file_level", "str", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")),
     # Take what is printed into the log as well, uncaught exceptions included.
     ("log.capture", "bool", False, ()),
+    # Seconds between two writes of changed parameters to the flash, at least. See [Parameters](params.md).
+    ("params.save", "int", 10, (0, 3600)),
     # Seconds between two SYSINFO messages; 0 = only when asked for.
     ("sysinfo.every", "int", 600, (0, 604800)),
     # Seconds that the program may be stuck before the chip is reset; without it, never. A TLS handshake keeps a small

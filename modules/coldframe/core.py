@@ -144,6 +144,7 @@ class Node(Router, Supervisor, Link):
     def _prepare(self, c):
         # What every node has.
         self.add(Topic("./SYSINFO", read=self._sysinfo, every=c["sysinfo.every"] or None))
+        self._prepare_params()
         self.service("pulse", self._pulse)
         if self._transport or c["mqtt.host"] or c.given("mqtt.serial"):
             self.service("mqtt", self._run_mqtt)
@@ -178,11 +179,13 @@ class Node(Router, Supervisor, Link):
             self._main = asyncio.create_task(self._run())
         asyncio.get_event_loop().set_exception_handler(self._stray)
         hal.pause(False)
+        self.paused = False
         try:
             asyncio.core.run_until_complete(self._main)
         except KeyboardInterrupt:
             print("The node has stopped. coldframe.resume() goes on, coldframe.status() shows how it is.")
         finally:
+            self.paused = True
             hal.pause(True)
             if not self._sound:
                 bootrecord.mark(bootrecord.IDLE)

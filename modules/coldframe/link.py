@@ -2,7 +2,7 @@
 
 import coldframe
 
-from .schedule import read_due
+from .schedule import renew
 
 
 class Link:
@@ -37,9 +37,7 @@ class Link:
             return  # it has gone down again
         finally:
             self._greeting = False
-        for topic in self.topics:
-            topic.due = None
-        read_due(self)
+        renew(self)
         self.emit("up")
 
     def _down(self):

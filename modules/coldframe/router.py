@@ -3,6 +3,7 @@
 import asyncio
 import json
 
+from . import clock, store
 from .callback import arity, call
 from .topic import Topic
 
@@ -13,6 +14,7 @@ class _Listener:
     # Who wants the messages of one topic filter: a Topic with its action (or, function None, to be read), or, topic
     # None, a function.
     queue = None  # list of (topic, payload) while a task of _handle() is at work
+    next = None  # the _Listener of the same filter that was added after it
 
     def __init__(self, function, count, topic, qos):
         self.function = function
@@ -22,9 +24,19 @@ class _Listener:
 
 
 class Router:
-    """The part of a Node that has to do with topics."""
+    """The part of a Node that has to do with topics. What is rarely needed is in nodemore.py: see its NAMES."""
 
     least_qos = 0  # that is published and subscribed with
+    paused = False  # Ctrl-C has led to the REPL; no task runs
+    due = 0  # clock.ms() when the schedule looks at the topics again
+    _params = None  # the Params, once they are needed
+    _restoring = None  # absolute topic -> Topic that waits for its last value
+    _timed = False  # whether the schedule hears of the clock
+
+    def __getattr__(self, name):
+        from .nodemore import lookup
+
+        return lookup(self, name)
 
     def add(self, topic):
         """Add a Topic; works before and after the start. Returns it. ValueError if one of that name is there."""
@@ -32,12 +44,43 @@ class Router:
             if other.topic == topic.topic:
                 raise ValueError("topic %r: is there already" % topic.topic)
         self.topics.append(topic)
-        if topic.action:
-            self._listen(topic.command, _Listener(topic.action, topic.action_args, topic, topic.qos))
-        if topic.read and topic.reverse:
-            self._listen(topic.reverse, _Listener(None, 0, topic, topic.qos))
+        if self._params:
+            self._params.apply(topic)
+        command = topic.command
+        if command:
+            self._listen(command, _Listener(topic.action, topic.action_args, topic, topic.qos))
+        reverse = topic.reverse
+        if topic.read and reverse:
+            self._listen(reverse, _Listener(None, 0, topic, topic.qos))
+        if topic.timing and not self._timed:
+            self._timed = True
+            self.on("clock", self._moved)
+        self.due = 0
+        if topic.added:
+            topic.added(self)
         self.emit("topic", topic)
         return topic
+
+    def _prepare_params(self):
+        # Parameters cost RAM from the moment on when one is declared, was saved, or comes by MQTT.
+        from .paramtopics import NAMES
+
+        for name in NAMES:
+            self._listen(name, _Listener(self._param_message, 2, None, 0))
+        if store.exists("/params.json") and self._params is None:
+            self.params  # reads the file
+
+    async def _param_message(self, topic, payload):
+        from .paramtopics import message
+
+        await message(self, topic, payload)
+
+    def _moved(self, seconds):
+        # The time of day was set.
+        for topic in self.topics:
+            if topic.timing and topic.due is not None:
+                topic.timing.moved(topic, seconds)
+        self.due = 0
 
     def topic(self, name, **options):
         """Decorator: the function reads the topic. Options as for Topic. The function itself is left as it is."""
@@ -77,8 +120,12 @@ class Router:
         """
         self._listen(topic, _Listener(callback, arity(callback), None, qos))
 
-    async def force(self, topic, payload=None):
-        """Read a Topic and publish the value now. payload: what its read function gets, if it takes anything."""
+    async def force(self, topic, payload=None, publish=True, scheduled=False):
+        """Read a Topic and publish the value now.
+
+        payload: what its read function gets, if it takes anything. publish: False only reads. scheduled: whether
+        the topic may find that the value is not worth publishing.
+        """
         if topic.busy:
             return  # a reading is on its way out already
         topic.busy = True
@@ -86,27 +133,34 @@ class Router:
             value = await call(topic.read, topic.read_args, topic.topic, payload)
             if value is not None:
                 topic.value = value
-                await self.publish(topic.topic, value, topic.qos, topic.retain)
-                if self._hooks:
-                    self.emit("value", topic, value)
+                topic.time = clock.seconds()
+                if publish and not (scheduled and topic.wants and not topic.wants(self, value)):
+                    await self.send(topic, value)
         except Exception as e:
-            self.report(topic.topic, e)
+            self.report(topic.topic, e, topic)
         finally:
             topic.busy = False
+            if topic.event:
+                topic.event.set()
+                topic.event.clear()
 
-    def busy(self):
-        """Whether a reading or an action is at work."""
-        return any(t.busy for t in self.topics) or any(
-            one.queue is not None for some in self._listeners.values() for one in some
-        )
+    async def send(self, topic, value):
+        """Publish a value of a Topic, with its QoS and retain. None: nothing. Never raises for the network."""
+        try:
+            if await self.publish(topic.topic, value, topic.qos, topic.retain) and self._hooks:
+                self.emit("value", topic, value)
+        except Exception as e:
+            self.report(topic.topic, e, topic)
 
     def _listen(self, topic, listener):
         topic = self.resolve(topic)
         others = self._listeners.get(topic)
         if others:
-            others.append(listener)
+            while others.next:
+                others = others.next
+            others.next = listener
         else:
-            self._listeners[topic] = [listener]
+            self._listeners[topic] = listener
         self._wanted.append(topic)
         if self.client and self.client.up.is_set() and not self._asking:
             asyncio.create_task(self._ask_wanted())
@@ -115,6 +169,10 @@ class Router:
         # From the client's reader: never waits, so that one slow action holds up nothing else.
         if self._hooks:
             self.emit("message")
+        if retained and self._restoring:
+            waiting = self._restoring.pop(topic, None)
+            if waiting:
+                waiting.restored(bytes(payload))
         found = self._listeners.get(topic)
         if found:
             self._pass(found, topic, payload)
@@ -125,13 +183,13 @@ class Router:
                 if match(wanted, topic):
                     self._pass(self._listeners[wanted], topic, payload)
 
-    def _pass(self, listeners, topic, payload):
+    def _pass(self, listener, topic, payload):
         data = bytes(payload)  # the client's buffer is used again for the next message
         try:
             data = data.decode()
         except ValueError:
             pass
-        for listener in listeners:
+        while listener:
             queue = listener.queue
             if queue is None:
                 listener.queue = [(topic, data)]
@@ -141,6 +199,7 @@ class Router:
             else:
                 self.dropped += 1
                 self.log.warning("%s: message dropped, %d are waiting for the action", topic, _QUEUE)
+            listener = listener.next
 
     async def _handle(self, listener):
         # Hand the waiting messages to one listener, in order.
@@ -159,11 +218,13 @@ class Router:
                         if result is None:
                             await self.force(topic)
                         else:
-                            await self.publish(topic.topic, result, topic.qos, topic.retain)
+                            topic.value = result
+                            topic.time = clock.seconds()
+                            await self.send(topic, result)
                     elif topic.reverse:
                         await self.publish(topic.reverse, result, topic.qos, topic.retain)
                 except Exception as e:
-                    self.report(name, e)
+                    self.report(name, e, topic)
         finally:
             listener.queue = None
 
@@ -176,8 +237,13 @@ class Router:
             while self._wanted:
                 topic = self._wanted[0]
                 try:
-                    qos = max(x.qos for x in self._listeners[topic])
-                    await self.client.subscribe(topic, qos or self.least_qos)
+                    qos = 0
+                    listener = self._listeners.get(topic)  # None: it has been removed meanwhile
+                    if listener:
+                        while listener:
+                            qos = max(qos, listener.qos)
+                            listener = listener.next
+                        await self.client.subscribe(topic, qos or self.least_qos)
                 except Exception as e:
                     self.report("subscription to " + topic, e)
                 self._wanted.pop(0)

@@ -63,8 +63,10 @@ class Supervisor:
             delay = min(delay * 2, 300)
             service.restarts += 1
 
-    def report(self, where, exception):
-        """Log an exception with its traceback and remember it in errors."""
+    def report(self, where, exception, topic=None):
+        """Log an exception with its traceback and remember it in errors. topic: the Topic whose function has failed."""
+        if topic:
+            topic.errors += 1
         self.log.exception("%s failed", where, exc_info=exception)
         self._error("%s: %s: %s" % (where, type(exception).__name__, exception))
 

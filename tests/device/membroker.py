@@ -54,6 +54,7 @@ class Broker:
         self.poll = None
         self.connects = []  # of each CONNECT: client id, and what follows it: will topic, will payload ...
         self.filters = []
+        self.left = []  # filters of UNSUBSCRIBE
         self.messages = []  # (topic, payload, qos, retain)
         self.buf = bytearray(64)
 
@@ -87,6 +88,9 @@ class Broker:
             elif kind == codec.SUBSCRIBE:
                 self.filters.append(d.topic)
                 self.send(codec.suback(self.buf, d.id, b"\x01"))
+            elif kind == codec.UNSUBSCRIBE:
+                self.left.append(d.topic)
+                self.send(codec.ack(self.buf, codec.UNSUBACK, d.id))
             elif kind == codec.PUBLISH:
                 self.messages.append((d.topic, bytes(d.payload), d.qos, bool(d.retain)))
                 if d.qos:

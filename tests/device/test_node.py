@@ -45,6 +45,7 @@ async def test_sysinfo():
         assert key in info, key
     minitest.equal((info["name"], info["errors"], info["id"]), ("shed", [], node.id))
     node.topics[0].every = 0.1  # what sysinfo.every does, sooner
+    node.due = 0
     await until(lambda: len(broker.got("b/SYSINFO")) > 1, "SYSINFO again and again")
     await node.stop()
 

@@ -157,7 +157,7 @@ def test_what_a_topic_must_not_be():
         ("every=", ("./x",), {"read": none, "every": 0}),
         ("every=", ("./x",), {"action": one, "every": 5}),
         ("every=", ("./x",), {"read": none, "every": "5"}),
-        ("expected qos 0 or 1, got 2", ("./x",), {"read": none, "qos": 2}),
+        ("expected qos 0, 1 or 2, got 3", ("./x",), {"read": none, "qos": 3}),
     ):
         error = minitest.raises(ValueError, Topic, *args, **options)
         assert expected in str(error), error
