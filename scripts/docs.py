@@ -38,8 +38,49 @@ and `wifi.networks[]` is a list, of which the rows below it describe one item. `
 Nothing in this file can keep the device from starting. A value that is wrong is reported with its place and what was
 expected, for example `mqtt.port: expected 1 to 65535, got "x"`, on the console, in the log and in the `errors` of the
 [SYSINFO topic](topics.md); the default is used instead. So is an unknown key, with the known key that is nearest to it.
-If the file is not JSON at all, the device uses `/config.bak`, a copy of the last settings with which it ran for
-a minute, and keeps the broken file as `/config.broken`. The file may have up to 16 KB.
+A program changes the file with `coldframe.config.save({"mqtt": {"host": "10.0.0.5"}})`: merged into what is there
+(RFC 7396: `None` removes a key, a list replaces a list), checked as a whole, written at once or, if a single value is
+wrong or the flash is full, not at all; it returns the list of what was wrong. What runs takes it up after a restart.
+
+## What is read as JSON
+
+The file has to be JSON as RFC 8259 has it, in UTF-8, at most 16,384 bytes long, with at most 20 objects or lists one in
+another and no number of more than 40 characters. The mark that editors on Windows put at the beginning is allowed, and
+so is `1e3` for a whole number; comments, commas at the end of a list, and `NaN` are not. A key that is given twice is
+reported, and the last one counts.
+
+If it is anything else, the error names the line (`/config.json: not JSON, line 4: expected a comma or }, got "`), and
+the device starts from `/config.bak`, a copy of the last settings with which it ran for a minute. What is broken stays
+where it is, and is kept as `/config.broken` with stars over its passwords. On a device that has no `/config.bak` yet,
+MicroPython's own parser makes of the file what it can, which is all of it if only a comma is wrong.
+
+## Passwords
+
+Passwords that you write are encrypted in the file when the device first reads it: the keys marked *password* in the
+table, and the password in a URL. The rest of the file stays as you wrote it. `"enc:…"` is a password of this chip:
+AES-128 in CBC mode and HMAC-SHA256, the key made from the chip's unique number and a random salt. To change a password,
+write the new one in its place. `/config.bak` and `/config.broken` hold no readable password either.
+
+What this is good for: a file that you copy from the device, back up, show to others or put under version control gives
+nothing away; neither does the same file on another board. What it is not good for: whoever can run a program on the
+device, at its serial console or through remote admin, can read the passwords, as the device itself can, and so can
+whoever reads out the flash and knows the chip's number, which many things reveal, the device's MQTT topics among
+them. Blocks of the flash that are not in use may hold the readable text until they are used again. Where that matters,
+use chips that encrypt their flash, and give the device a broker account and a network of its own.
+
+On another chip, or when it is damaged, an encrypted password is reported (`mqtt.password: expected a password that was
+encrypted on this chip, got another; write it again`) and counts as not given; a network is then left out, because
+without its password it would be another network of that name. An image without AES (the test images for QEMU), and a
+chip without a number, leave passwords as they are and say so in the log.
+
+## /wifi.json
+
+`{"SSID": "password", "another": "…"}`: its networks are taken into `wifi.networks` at the next start, a network that is
+there already gets the new password, and the file is deleted; `""` or `null` stands for an open network. One with
+mistakes is reported and kept as `/wifi.broken`, with stars over its passwords; what is right in it is taken all the
+same. If `/config.json` is broken, its networks are used but `/wifi.json` stays until they can be written.
+
+## The keys
 
 Where a text may hold `{id}`, that is replaced by the chip's number in hex, `{short}` by the last six digits of it,
 and `{name}` by the name of the device.
@@ -106,7 +147,9 @@ def read_keys(path: Path = KEYS) -> list[Key]:
 def value_text(key: Key) -> str:
     """What a key may be, for people."""
     kind = key.kind.rstrip("!*@")
-    must = ", needed" if "!" in key.kind else ""
+    must = ", *password*" if "*" in key.kind else ""
+    if "!" in key.kind:
+        must += ", needed"
     limits = key.limits
     if kind in ("strs", "ints", "nums"):
         return "list of: " + value_text(Key(key.path, kind[:-1], None, limits, ""))

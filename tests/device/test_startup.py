@@ -134,7 +134,7 @@ def test_a_broken_config_does_not_stop_the_node():
     _fresh(t_config_json='{"name": ', app_py="def setup(node):\n    node.app = 1\n")
     node = _run(startup.main, _scope())
     minitest.equal(node.app, 1)
-    assert node.errors[0].startswith("t_config.json: expected JSON"), node.errors
+    assert node.errors[0].startswith("t_config.json: not JSON, line "), node.errors
     minitest.equal(store.read("t_config.broken"), b'{"name": ')
 
 

@@ -162,7 +162,7 @@ def test_a_broken_config(make_node: MakeNode, peer: Peer) -> None:
     online(peer, 2)
     info = sysinfo(peer)
     assert info["name"] == "shed"
-    assert info["errors"] and info["errors"][0].startswith("/config.json: expected JSON")
+    assert info["errors"] and info["errors"][0].startswith("/config.json: not JSON, line ")
     assert node.get("config.broken") == b'{"name": "shed'
     node.repl("import coldframe; assert coldframe.node.errors")
 

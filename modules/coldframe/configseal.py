@@ -1,0 +1,106 @@
+"""Encrypting the passwords in /config.json and beside it. Needed once for each password that a user writes."""
+
+import json
+
+from . import log, store
+from .config import row
+from .configload import LIMIT, parse, raw, stem
+from .secrets import can, decrypt, encrypt, is_sealed, url_password
+
+
+def seal(path, text, plain, errors):
+    """Put encrypted passwords in the place of readable ones, in the file and in its copies.
+
+    The rest of the text stays as the user wrote it. path: of the file; text: its content; plain: where the texts are,
+    as configload.parse() found them. A text for what could not be done is added to errors. Returns the new content,
+    None if the file is as it was.
+    """
+    try:
+        spots = _spots(text, plain)
+        if not spots:
+            return None
+        if not can():
+            log.getLogger("config").warning("%s: this image cannot encrypt, passwords stay readable", path)
+            return None
+        new = _sealed(text, spots)
+        if len(new) <= LIMIT:
+            if path.endswith(".json"):
+                clean(path)  # first: once the file itself is done, nobody looks at its copy again
+            store.write(path, new)
+            return new
+        why = "encrypted ones would make it longer than %d bytes" % LIMIT
+    except MemoryError:
+        why = "the memory is too small"
+    except OSError as e:
+        why = "the flash is full" if e.args[0] == 28 else "it cannot be written (error %s)" % e.args[0]
+    errors.append("%s: its passwords stay readable, %s" % (path, why))
+
+
+def clean(path):
+    """Let no readable password be in the last good copy. path: of the configuration. Raises OSError, MemoryError."""
+    bak = stem(path) + ".bak"
+    plain = []
+    try:
+        text = raw(bak)
+        if text is None or not can():
+            return
+        good = parse(text, bak, [], plain)
+    except ValueError:
+        good = None
+    if good is None:
+        store.remove(bak)  # it is no good copy of anything
+        return
+    spots = _spots(text, plain)
+    if spots:
+        store.write(bak, _sealed(text, spots))
+
+
+def _spots(text, plain):
+    # Which of the texts in a file have a readable password.
+    return [
+        spot for spot in plain if _readable(json.loads(text[spot[1] : spot[2]]), row(spot[0])[1]) is not None
+    ]
+
+
+def _sealed(text, spots):
+    new = bytearray()
+    done = 0
+    for path, start, end in spots:
+        new.extend(text[done:start])
+        new.extend(json.dumps(sealed(json.loads(text[start:end]), row(path)[1])).encode())
+        done = end
+    new.extend(text[done:])
+    return new
+
+
+def _password(value, kind):
+    # Where the password is in a value; (0, 0) if it has none.
+    return (url_password(value) or (0, 0)) if kind[-1] == "@" else (0, len(value))
+
+
+def _readable(value, kind):
+    start, end = _password(value, kind)
+    return (start, end) if start < end and not is_sealed(value[start:end]) else None
+
+
+def sealed(value, kind, known=None):
+    """A text of the configuration with its password encrypted.
+
+    kind: of its row. known: dict of what was encrypted before, by password; it is used again.
+    """
+    spot = _readable(value, kind)
+    if spot is None:
+        return value
+    start, end = spot
+    password = value[start:end]
+    return value[:start] + (known and known.get(password) or encrypt(password)) + value[end:]
+
+
+def remember(value, kind, known):
+    """Add what is encrypted in a text of the configuration to the dict known, by password."""
+    start, end = _password(value, kind)
+    value = value[start:end]
+    if is_sealed(value):
+        password = decrypt(value)
+        if password is not None:
+            known[password] = value
