@@ -216,6 +216,24 @@ static mp_obj_t ring_unary_op(mp_unary_op_t op, mp_obj_t self_in) {
     }
 }
 
+// wall = (days since 1970-01-01, ms of the day) as it is now, or None: the time of day is not known.
+static void set_wall(ring_obj_t *self, mp_obj_t value) {
+    self->wall = false;
+    if (value != mp_const_none) {
+        mp_obj_t *items;
+        mp_obj_get_array_fixed_n(value, 2, &items);
+        mp_int_t day = mp_obj_get_int(items[0]);
+        mp_int_t ms = mp_obj_get_int(items[1]);
+        if (day < 0 || day > 47481 || ms < 0 || ms >= 86400000) { // 2099
+            mp_raise_ValueError(MP_ERROR_TEXT("wall: expected (0 to 47481, 0 to 86399999)"));
+        }
+        self->wall_tick = mp_hal_ticks_ms();
+        self->wall_day = day;
+        self->wall_ms = (uint32_t)ms;
+        self->wall = true;
+    }
+}
+
 static void ring_attr(mp_obj_t self_in, qstr attr, mp_obj_t *dest) {
     ring_obj_t *self = MP_OBJ_TO_PTR(self_in);
     if (dest[0] != MP_OBJ_NULL) {
@@ -231,6 +249,9 @@ static void ring_attr(mp_obj_t self_in, qstr attr, mp_obj_t *dest) {
             dest[0] = MP_OBJ_NULL;
         } else if (dest[1] != MP_OBJ_NULL && attr == MP_QSTR_captured) {
             self->captured = mp_obj_is_true(dest[1]);
+            dest[0] = MP_OBJ_NULL;
+        } else if (dest[1] != MP_OBJ_NULL && attr == MP_QSTR_wall) {
+            set_wall(self, dest[1]);
             dest[0] = MP_OBJ_NULL;
         }
         return;
@@ -259,6 +280,9 @@ static void ring_attr(mp_obj_t self_in, qstr attr, mp_obj_t *dest) {
             break;
         case MP_QSTR_captured:
             dest[0] = mp_obj_new_bool(self->captured);
+            break;
+        case MP_QSTR_wall:
+            dest[0] = mp_obj_new_bool(self->wall);
             break;
         default:
             dest[1] = MP_OBJ_SENTINEL; // look in locals_dict
@@ -345,6 +369,11 @@ static void reader_attr(mp_obj_t self_in, qstr attr, mp_obj_t *dest) {
         case MP_QSTR_time:
             dest[0] = mp_obj_new_int_from_uint(self->valid ? self->record.time : 0);
             break;
+        case MP_QSTR_stamp: {
+            char out[RINGLOG_STAMP];
+            dest[0] = self->valid ? mp_obj_new_str(out, ringlog_stamp(self->ring, &self->record, out)) : mp_const_none;
+            break;
+        }
         case MP_QSTR_level:
             dest[0] = MP_OBJ_NEW_SMALL_INT(self->valid ? self->record.level : 0);
             break;

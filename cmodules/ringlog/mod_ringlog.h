@@ -38,6 +38,10 @@ typedef struct _ring_obj_t {
     ringlog_reader_t console;
     uint32_t recovered; // records found at the start
     uint32_t first; // sequence number of the first record since
+    int32_t wall_day; // the time of day when the clock showed wall_tick: days since 1970-01-01
+    uint32_t wall_ms; // ... and milliseconds of that day
+    uint32_t wall_tick;
+    bool wall; // whether it is known
     uint8_t console_level; // records from this level on go to the console
     uint8_t level; // of loggers that have none of their own
     bool colour;
@@ -55,6 +59,11 @@ void ringlog_check_buffer(const ring_obj_t *self); // raises ValueError if it wa
 
 // ringlog_next() with interrupts held back.
 bool ringlog_next_record(ring_obj_t *ring, ringlog_reader_t *cursor, ringlog_record_t *record, uint32_t *lost);
+
+// The time of a record as text, without a zero at its end: the time of day if that is known and the record is of this life,
+// else seconds of the machine's clock. out: RINGLOG_STAMP bytes. Returns its length.
+#define RINGLOG_STAMP (32)
+size_t ringlog_stamp(const ring_obj_t *ring, const ringlog_record_t *record, char *out);
 
 // Write a record whose text is there, and let the console run. Raises ValueError if the buffer was resized.
 void ringlog_write_bytes(ring_obj_t *self, uint8_t level, const char *name, size_t name_len,

@@ -36,11 +36,44 @@ static bool copy_text(ring_obj_t *ring, ringlog_record_t *record, uint32_t from,
     return there;
 }
 
+size_t ringlog_stamp(const ring_obj_t *ring, const ringlog_record_t *record, char *out) {
+    vstr_t vstr;
+    vstr_init_fixed_buf(&vstr, RINGLOG_STAMP, out);
+    if (!ring->wall || (int32_t)(record->seq - ring->first) < 0) {
+        vstr_printf(&vstr, "%6u.%03u", (unsigned)(record->time / 1000), (unsigned)(record->time % 1000));
+        return vstr.len;
+    }
+    // Right for three weeks before and after the moment when the time of day was told.
+    int32_t apart = (int32_t)(record->time - ring->wall_tick);
+    int32_t day = ring->wall_day + apart / 86400000;
+    int32_t ms = (int32_t)ring->wall_ms + apart % 86400000;
+    if (ms < 0) {
+        day -= 1;
+        ms += 86400000;
+    } else if (ms >= 86400000) {
+        day += 1;
+        ms -= 86400000;
+    }
+    // Days of the Gregorian calendar, of which every 400 years are the same; the year begins in March. The day is in
+    // the years 1970 to 2100.
+    uint32_t n = (uint32_t)(day + 719468 - 4 * 146097);   // since 1600-03-01
+    uint32_t era = n / 146097;
+    n %= 146097;
+    uint32_t y = (n - n / 1460 + n / 36524 - n / 146096) / 365;
+    n -= y * 365 + y / 4 - y / 100;
+    uint32_t m = (n * 5 + 2) / 153;     // 0 is March
+    vstr_printf(&vstr, "%04u-%02u-%02u %02u:%02u:%02u.%03u", (unsigned)(1600 + era * 400 + y + (m >= 10)),
+        (unsigned)(m < 10 ? m + 3 : m - 9), (unsigned)(n - (m * 153 + 2) / 5 + 1), (unsigned)(ms / 3600000),
+        (unsigned)(ms / 60000 % 60), (unsigned)(ms / 1000 % 60), (unsigned)(ms % 1000));
+    return vstr.len;
+}
+
 // Print one record, piece by piece out of the ring: nothing is allocated. The console
 // can be Python code, which may log and so overwrite what is being printed.
 static void print_record(ring_obj_t *ring, ringlog_record_t *record) {
     const mp_print_t *print = MP_PYTHON_PRINTER;
-    char head[RINGLOG_MAX_NAME + 40];
+    char head[RINGLOG_MAX_NAME + RINGLOG_STAMP + 16];
+    char stamp[RINGLOG_STAMP];
     uint8_t piece[64];
     vstr_t vstr;
     uint8_t level = record->level;
@@ -48,7 +81,7 @@ static void print_record(ring_obj_t *ring, ringlog_record_t *record) {
     ringlog_copy_name(&ring->core, record, piece);
     MICROPY_END_ATOMIC_SECTION(state);
     vstr_init_fixed_buf(&vstr, sizeof(head), head);
-    vstr_printf(&vstr, "%6u.%03u %-8s %.*s: ", (unsigned)(record->time / 1000), (unsigned)(record->time % 1000),
+    vstr_printf(&vstr, "%.*s %-8s %.*s: ", (int)ringlog_stamp(ring, record, stamp), stamp,
         ringlog_level_name(level), (int)record->name_len, (const char *)piece);
     if (ring->colour) {
         mp_print_str(print, level >= LOG_ERROR ? "\x1b[31m" : level >= LOG_WARNING ? "\x1b[33m" :

@@ -19,6 +19,8 @@ class Ring:
     first: int  # number of the first record written since
     seq: int  # number that the next record gets
     colour: bool  # whether the console's lines are coloured by their levels (ANSI). Can be set
+    wall: Any  # whether the time of day is known, False at first. Set to (days since 1970-01-01, ms of the day), as it
+    # is now, or None; records of this life then show it, those from before the restart do not
     captured: bool  # records named "print" are not printed: they have been. Can be set; Capture sets it
 
     def __init__(self, buf: int | bytearray | memoryview) -> None: ...
@@ -51,6 +53,9 @@ class Reader:
 
     seq: int  # its number; before the first, the number of the one that is to come
     time: int  # milliseconds of the machine's clock, modulo 2**32
+    stamp: (
+        str | None
+    )  # the time as text: "    12.345", or "2026-11-21 12:34:56.789" if the ring's wall was set
     level: int
     name: str | None  # None: overwritten since next() found it
     text: str | None

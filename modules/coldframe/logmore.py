@@ -8,8 +8,7 @@ def line(reader):
     text = reader.text
     if text is None:
         return None
-    ms = reader.time
-    return "%6d.%03d %-8s %s: %s" % (ms // 1000, ms % 1000, level_name(reader.level), reader.name, text)
+    return "%s %-8s %s: %s" % (reader.stamp, level_name(reader.level), reader.name, text)
 
 
 def lines(n=None):
