@@ -526,13 +526,16 @@ static mp_obj_t board_speed(mp_obj_t factor_in) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(board_speed_obj, board_speed);
 
-// set_clock(seconds since 1970)
-static mp_obj_t board_set_clock(mp_obj_t seconds_in) {
-    long long seconds = (long long)mp_obj_get_float(seconds_in);
-    sim_retained->clock_offset += (seconds - (long long)sim_time(NULL)) * 1000000000LL;
+// set_clock(seconds since 1970[, microseconds])
+static mp_obj_t board_set_clock(size_t n_args, const mp_obj_t *args) {
+    int64_t ns = (int64_t)mp_obj_get_float(args[0]) * 1000000000LL;
+    if (n_args > 1) {
+        ns += (int64_t)mp_obj_get_int(args[1]) * 1000;
+    }
+    sim_clock_set_date(ns);
     return mp_const_none;
 }
-static MP_DEFINE_CONST_FUN_OBJ_1(board_set_clock_obj, board_set_clock);
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(board_set_clock_obj, 1, 2, board_set_clock);
 
 // real(path) -> str: the absolute path of a host file, before the host's file system is unmounted
 static mp_obj_t board_real(mp_obj_t path_in) {

@@ -53,6 +53,7 @@ int64_t sim_clock_ns(void);                                 // monotonic, simula
 double sim_clock_speed(void);
 void sim_clock_set_speed(double speed);
 void sim_clock_before_reset(void);
+void sim_clock_set_date(int64_t ns);                  // since 1970
 
 void sim_radio_at_start(void);
 bool sim_radio_before_reset(bool keep);                     // keep: connections die silently, without FIN

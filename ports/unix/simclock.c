@@ -49,6 +49,10 @@ static int64_t date_ns(void) {
     return real_ns(CLOCK_REALTIME) + ahead() + (sim_retained ? sim_retained->clock_offset : 0);
 }
 
+void sim_clock_set_date(int64_t ns) {
+    sim_retained->clock_offset += ns - date_ns();
+}
+
 // What the board's clock has gained on the PC's by its speed is not lost with the reset that now comes.
 void sim_clock_before_reset(void) {
     sim_retained->clock_offset += ahead();

@@ -108,11 +108,12 @@ class RTC:
         pass
 
     def datetime(self, t=None):
-        """(year, month, day, weekday from Monday = 0, hours, minutes, seconds, subseconds); sets it if given."""
+        """(year, month, day, weekday from Monday = 0, hours, minutes, seconds, microseconds); sets it if given."""
         if t is None:
-            g = time.gmtime()
-            return (g[0], g[1], g[2], g[6], g[3], g[4], g[5], 0)
-        _simboard.set_clock(time.mktime((t[0], t[1], t[2], t[4], t[5], t[6], 0, 0)))
+            ns = time.time_ns()
+            g = time.gmtime(ns // 1000000000)
+            return (g[0], g[1], g[2], g[6], g[3], g[4], g[5], ns // 1000 % 1000000)
+        _simboard.set_clock(time.mktime((t[0], t[1], t[2], t[4], t[5], t[6], 0, 0)), t[7])
 
     def memory(self, data=None):
         """Up to 2048 bytes that outlive resets and deep sleep, not a loss of power."""

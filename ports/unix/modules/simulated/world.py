@@ -12,7 +12,7 @@ import simulated
 _SECTIONS = {
     "pins": dict, "wires": list, "adc": dict, "i2c": dict, "spi": dict, "uart": dict, "dht": dict, "wlan": str,
     "networks": list, "outage": bool, "stations": int, "hosts": dict, "listen": str, "speed": (int, float),
-    "clock": str, "timeline": list, "serial": int, "scan": int,
+    "clock": str, "date": int, "timeline": list, "serial": int, "scan": int,
 }  # fmt: skip
 _NAMES = {dict: "an object in braces", list: "a list in brackets", str: "a text", bool: "true or false"}
 
@@ -21,6 +21,7 @@ _players = {}  # section -> function(value or None), called at once and whenever
 _timers = [None] * _simboard.TIMERS
 _steps = []  # what is left of the timeline: (ms after the step before, patch)
 _ticker = None
+_started = False
 
 
 def play(section, function):
@@ -171,10 +172,19 @@ def _hosts(table):
         _simboard.host(name, table[name] or "")
 
 
+def _date(seconds):
+    # A change sets the clock; what was there at a reset has set it before.
+    if seconds is not None and (_started or simulated.reset_cause == 1):
+        _simboard.set_clock(seconds)
+
+
 def start():
     """Read the world for the first time, from then on follow it."""
+    global _started
     play("speed", lambda v: _simboard.speed(1 if v is None else v))
     play("hosts", _hosts)
+    play("date", _date)
     play("listen", lambda v: _simboard.listen("127.0.0.1" if v is None else v))
     load()
+    _started = True
     _simboard.on_event(_event)
