@@ -135,6 +135,16 @@ KEYS = (
     ("log.capture", "bool", False, ()),
     # Seconds between two writes of changed parameters to the flash, at least. See [Parameters](params.md).
     ("params.save", "int", 10, (0, 3600)),
+    # NTP servers: names or addresses, `:PORT` behind them if it is not 123; they are tried in this order. `[]` = none.
+    # Without this key `pool.ntp.org` if there are Wi-Fi networks, else none. See [time](time.md).
+    ("time.ntp", "strs", None, (1, 127)),
+    # Time zone as a POSIX string, such as `CET-1CEST,M3.5.0,M10.5.0/3`; without it, UTC.
+    ("time.tz", "str", None, (4, 63)),
+    # Seconds between two questions to an NTP server.
+    ("time.every", "int", 7200, (64, 604800)),
+    # Topic on which somebody tells the time; the device asks for it on the same topic with `_` behind it. FmPyIOT's is
+    # `/FmPyIOT/datetime`.
+    ("time.mqtt", "str", None, (1, 127)),
     # Seconds between two SYSINFO messages; 0 = only when asked for.
     ("sysinfo.every", "int", 600, (0, 604800)),
     # Seconds that the program may be stuck before the chip is reset; without it, never. A TLS handshake keeps a small

@@ -17,7 +17,12 @@ from .topic import Topic
 # What a node starts beside its own: rows of (condition, module). The condition is a path of the configuration that must
 # have a value, the same with "?" before it if it is enough that the configuration says something there, or "" = always.
 # start(node) of the module adds its topics, services and hooks; a part that fails is reported and stops no other.
-PARTS = (("?power", "power"), ("wifi.networks", "wifi"))
+PARTS = (
+    ("?power", "power"),
+    ("wifi.networks", "wifi"),
+    ("", "timekeeper"),
+    ("time.mqtt", "timemqtt"),
+)
 
 
 class Node(Router, Supervisor, Link):

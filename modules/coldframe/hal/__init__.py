@@ -19,6 +19,8 @@ UART_PINS = True  # whether the pins of a UART can be chosen
 LED = None  # name of the pin with the board's own light; None = the one that board.toml names
 HARD = "hard"  # what machine.HARD_RESET means in the words of reset_cause()
 DOG_LONGEST = 0  # longest time in ms that the hardware watchdog can wait; 0 = none that can be stopped again
+SUBSECOND = 0  # how many of the RTC's own parts of a second are a millisecond; 0: it has none
+RTC_DRIFTS = False  # the RTC goes wrong by seconds in minutes, and stands still over a reset
 DOG_TIMER = None  # number of the timer for the watchdog; None = there are no timers
 SLEEP_LONGEST = 1 << 30  # ms that machine.deepsleep() takes at most; 12 days
 SLEPT = None  # where deep sleep is made up with a reset: whether this start is the end of one

@@ -7,6 +7,7 @@ from micropython import const
 # not pass for a person at the button, who makes no boot a failed one.
 HARD = "soft"
 # The hardware watchdog of ESP-IDF cannot be stopped again by a program, so it is left alone; the timer does the work.
+SUBSECOND = const(1000)  # microseconds
 DOG_TIMER = const(0)
 
 

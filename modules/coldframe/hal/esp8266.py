@@ -9,6 +9,8 @@ from .words import store as _store
 # log's last lines lie in the 256 bytes before these words.)
 _RTC = const(0x60001200 + 512 - 12)
 
+SUBSECOND = const(1)
+RTC_DRIFTS = True
 DOG_TIMER = const(-1)
 SLEEP_LONGEST = const(4200000)  # the counter of the sleep ends after 71 minutes
 RXBUF = const(512)

@@ -99,11 +99,15 @@ def clock_is_set():
     return gmtime()[0] >= 2025
 
 
-def set_clock(when):
-    """Set date and time (UTC): (year, month, day, hours, minutes, seconds). OSError where there is no clock."""
+def set_clock(when, ms=0):
+    """Set date and time (UTC) of the chip: (year, month, day, hours, minutes, seconds), milliseconds.
+
+    The program's own time of day is coldframe.clock, set by coldframe.wallclock, which calls this. OSError where there
+    is no clock.
+    """
     if not hasattr(machine, "RTC"):
         raise OSError(19, "this board has no clock that can be set")
-    machine.RTC().datetime(when[:3] + (0,) + when[3:] + (0,))
+    machine.RTC().datetime(when[:3] + (0,) + when[3:] + (ms * hal.SUBSECOND,))
 
 
 def uart(config):

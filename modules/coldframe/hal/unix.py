@@ -8,6 +8,7 @@ import sys
 
 from micropython import const
 
+SUBSECOND = const(1000)  # microseconds, as on an ESP32
 DOG_TIMER = const(-1)
 
 

@@ -8,7 +8,7 @@ from asyncio import CancelledError, core
 
 from micropython import const
 
-from coldframe import hal
+from coldframe import clock
 from coldframe.log import getLogger
 from coldframe.mqtt.transport import Tcp
 
@@ -56,7 +56,7 @@ class Tls(Tcp):
         if self._context is None:
             self._context = self._make()
         checked = self._files[0] is not None
-        if not checked or hal.clock_is_set():
+        if not checked or clock.valid():
             return await self._handshake()
         from coldframe.mqtt.tlsdate import Witness
 

@@ -5,9 +5,9 @@ our CA has signed says at least that its first day is past. So the clock is set 
 the certificate is checked as ever; only that it may have expired meanwhile cannot be seen.
 """
 
-from time import gmtime, ticks_diff, ticks_ms, time
+from time import gmtime, mktime
 
-from coldframe import hal
+from coldframe import clock, wallclock
 
 
 class Witness:
@@ -28,14 +28,15 @@ class Witness:
         now = gmtime()[:6]
         if self._latest is None or self._latest <= now:
             return False
-        self._before = (time(), ticks_ms())
-        hal.set_clock(self._latest)
+        self._before = -clock.ms()
+        self._before += clock.unix_ms()
+        # As it may be years later by now, the time does not count as known.
+        wallclock.set((mktime(self._latest + (0, 0)) + wallclock.EPOCH) * 1000, "certificate", False)
         return True
 
     def undo(self):
         """Set the clock back: the certificate was none of ours."""
-        seconds, ticks = self._before
-        hal.set_clock(gmtime(seconds + ticks_diff(ticks_ms(), ticks) // 1000)[:6])
+        wallclock.set(self._before + clock.ms(), None, False)
 
     def date(self):
         """The date that was seen, for people."""

@@ -1,0 +1,182 @@
+"""The time of day on the simulated board: real NTP over UDP, well-behaved and hostile servers, a clock that jumps."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from host.brokers import until
+from host.ntpserver import NtpServer, Question
+from host.simboards import image
+from kit.simboard import SimBoard
+
+DEADLINE = 15.0
+IMPORT = "import coldframe\nfrom coldframe import clock, timekeeper, timezone, wallclock\n"
+
+Make = Callable[..., SimBoard]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Make]:
+    """Gives make(app, **config): a board whose clock is not set at power-on, switched off."""
+    made: list[SimBoard] = []
+
+    def later(app: str | None = None, **config: Any) -> SimBoard:
+        board = SimBoard(image(), tmp_path / f"node{len(made)}")
+        made.append(board)
+        board.put("config.json", config)
+        if app:
+            board.put("app.py", app)
+        board.world(clock="unset")
+        return board
+
+    yield later
+    for board in made:
+        board.stop()
+
+
+@pytest.fixture
+def server() -> Iterator[Callable[..., NtpServer]]:
+    """Gives server(answer, offset): an NTP server."""
+    made: list[NtpServer] = []
+
+    def start(*args: Any, **options: Any) -> NtpServer:
+        made.append(NtpServer(*args, **options))
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.close()
+
+
+def ask(board: SimBoard, expression: str) -> Any:
+    """The value of an expression on the board; the node is stopped and goes on afterwards."""
+    value = json.loads(board.repl(f"{IMPORT}import json\nprint(json.dumps({expression}))"))
+    board.send("coldframe.resume()\r")
+    return value
+
+
+def test_ntp_sets_the_clock_and_a_soft_reset_keeps_it(make: Make, server: Callable[..., NtpServer]) -> None:
+    good = server()
+    board = make(time={"ntp": [good.host], "tz": "CET-1CEST,M3.5.0,M10.5.0/3"})
+    board.start()
+    board.wait_for(f"{good.host} says 20", DEADLINE)
+    ms, valid, rtc, source = ask(
+        board, "[clock.unix_ms(), clock.valid(), wallclock.rtc_ms(), wallclock.source]"
+    )
+    assert abs(ms / 1000 - time.time()) < 2 and abs(rtc - ms) < 50
+    assert (valid, source) == (True, "ntp")
+    question = good.asked[0]
+    assert (question.mode, question.version, len(question.packet)) == (3, 4, 48)
+    assert set(question.packet[1:40]) == {0}  # what our clock shows is nobody's business
+    # The log switches to the time of day.
+    board.wait_for("resume", DEADLINE)
+    text = board.repl("import coldframe; coldframe.log.tail(1)")
+    assert text.startswith(time.strftime("%Y-%m-%d ")), text
+    good.close()
+    board.send(b"\x04")
+    board.wait_for("started, base topic", DEADLINE)
+    ms, valid = ask(board, "[clock.unix_ms(), clock.valid()]")
+    assert valid and abs(ms / 1000 - time.time()) < 2
+
+
+def lie(**wrong: Any) -> Callable[[Question], bytes]:
+    """An answer that is right but for these fields."""
+    return lambda question: question.answer(time.time() - 5000, **wrong)
+
+
+HOSTILE: dict[str, Any] = {
+    "wrong originate": lie(originate=b"12345678"),
+    "no originate": lie(originate=bytes(8)),
+    "kiss of death": lie(stratum=0, reference=b"DENY"),
+    "kiss: rate": lie(stratum=0, reference=b"RATE"),
+    "silent": lambda question: None,
+    "cut": lambda question: question.answer(time.time() - 5000)[:47],
+    "empty": lambda question: b"",
+    "a client's packet": lie(mode=3),
+    "a broadcast": lie(mode=5),
+    "alarm": lie(leap=3),
+    "stratum 16": lie(stratum=16),
+    "far from a clock": lie(dispersion=2 << 16),
+    "negative delay": lie(delay=0x80000000),
+    "no transmit time": lie(transmit=bytes(8)),
+    "the far future": lambda question: question.answer(time.time() + 60 * 365 * 86400),
+    "the past": lambda question: question.answer(946684800),
+    "answered before it was asked": lambda question: question.answer(time.time(), receive=time.time() + 60),
+    "version 1": lie(version=1),
+    "noise": lambda question: bytes(range(200)),
+}
+
+
+def test_what_hostile_servers_say_is_not_believed(make: Make, server: Callable[..., NtpServer]) -> None:
+    """Each of them alone first, so that its own answer is what is refused; then they and a good one."""
+    hostile = {name: server(answer) for name, answer in HOSTILE.items()}
+    elsewhere = server(lambda question: None)
+    elsewhere.from_elsewhere = lambda question: question.answer(time.time() - 5000)
+    hostile["from another port"] = elsewhere
+    board = make(time={"ntp": []})
+    board.world(clock="unset", speed=5)  # 2 s of waiting for those who are silent pass in 0.4
+    board.start()
+    board.wait_for("started, base topic", DEADLINE)
+    hosts = {name: one.host for name, one in hostile.items()}
+    done = board.repl(
+        "import asyncio, json\nfrom coldframe import sntp\n"
+        "async def one(name, host):\n"
+        "    try:\n        print(json.dumps([name, 'believed', await sntp.query(host)]))\n"
+        "    except OSError as e:\n        print(json.dumps([name, 'refused', str(e)]))\n"
+        f"async def all():\n    await asyncio.gather(*[one(*x) for x in {list(hosts.items())!r}])\n"
+        "asyncio.run(all())",
+        60,
+    )
+    said = {name: (word, why) for name, word, why in map(json.loads, done.splitlines())}
+    assert set(said) == set(hosts)
+    assert {name: why for name, (word, why) in said.items() if word == "believed"} == {}
+    for name in ("wrong originate", "no originate", "silent", "cut", "empty", "from another port", "noise"):
+        assert said[name][1] == "no answer", name
+    assert "alone (DENY)" in said["kiss of death"][1]
+    assert "1.5" in said["far from a clock"][1] or "ms away" in said["far from a clock"][1]
+    assert all(one.asked for one in hostile.values())
+
+
+def test_a_good_server_among_bad_ones(make: Make, server: Callable[..., NtpServer]) -> None:
+    deny = server(HOSTILE["kiss of death"])
+    future = server(HOSTILE["the far future"])
+    good = server()
+    board = make(time={"ntp": [deny.host, "127.0.0.1:9", future.host, good.host], "every": 64})
+    board.world(clock="unset", speed=10)
+    good.answer = lambda question: question.answer(time.time())
+    board.start()
+    board.wait_for(f"{good.host} says 20", DEADLINE)
+    assert ask(board, "timekeeper.state.server") == good.host
+    until(lambda: len(good.asked) >= 3, "asked again after time.every", DEADLINE)
+    assert len(deny.asked) == 1  # it wanted to be left alone
+
+
+def test_a_server_that_is_years_off_is_not_believed_by_a_clock_that_was_right(
+    make: Make, server: Callable[..., NtpServer]
+) -> None:
+    one = server()
+    two = server()
+    board = make(time={"ntp": [one.host, two.host], "every": 64})
+    board.world(clock="unset", speed=20)
+    # On the board time runs 20 times faster, and so it does for its servers.
+    begin = time.time()
+
+    def right(question: Question) -> bytes:
+        return question.answer(begin + (time.time() - begin) * 20)
+
+    one.answer = two.answer = right
+    board.start()
+    board.wait_for(f"{one.host} says 20", DEADLINE)
+    one.answer = lambda question: question.answer(begin + 5 * 365 * 86400)
+    asked = len(one.asked), len(two.asked)
+    until(lambda: len(one.asked) > asked[0] and len(two.asked) > asked[1], "both were asked", DEADLINE)
+    until(lambda: ask(board, "timekeeper.state.server") == two.host, "the second one is believed", DEADLINE)
+    assert ask(board, "clock.unix_ms()") / 1000 < begin + 86400
+    # Both of them: so it must be true.
+    two.answer = one.answer
+    until(lambda: ask(board, "clock.unix_ms()") / 1000 > begin + 86400 * 365, "both are believed", DEADLINE)
