@@ -15,6 +15,7 @@ START = ("boot.py", "main.py")
 
 CORE = (
     "__init__.py",
+    "backpressure.py",
     "bootrecord.py",
     "callback.py",
     "clock.py",

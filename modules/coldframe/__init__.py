@@ -13,6 +13,7 @@ from .version import __version__  # noqa: F401
 # Modules that are found as attributes without having been imported, and by "from coldframe import NAME". Not any
 # name that is asked for: dir() and the Tab key of the REPL ask for every word that MicroPython knows.
 _MODULES = (
+    "backpressure",
     "bootrecord",
     "clock",
     "codec",

@@ -16,11 +16,16 @@ class _Listener:
     queue = None  # list of (topic, payload) while a task of _handle() is at work
     next = None  # the _Listener of the same filter that was added after it
 
+    stuck = False  # its action takes so long that even messages of QoS 1 and 2 are dropped
+
     def __init__(self, function, count, topic, qos):
         self.function = function
         self.count = count
         self.topic = topic
         self.qos = qos
+
+    def full(self):
+        return self.queue is not None and len(self.queue) >= _QUEUE
 
 
 class Router:
@@ -31,6 +36,8 @@ class Router:
     due = 0  # clock.ms() when the schedule looks at the topics again
     _params = None  # the Params, once they are needed
     _restoring = None  # absolute topic -> Topic that waits for its last value
+    _room = 0  # messages of QoS 1 and 2 that are read although a queue is full, see backpressure.py
+    _waiting = False  # whether the broker is made to wait
     _timed = False  # whether the schedule hears of the clock
 
     def __getattr__(self, name):
@@ -166,7 +173,8 @@ class Router:
             asyncio.create_task(self._ask_wanted())
 
     def _message(self, topic, payload, retained):
-        # From the client's reader: never waits, so that one slow action holds up nothing else.
+        # From the client's reader: never waits, so that one slow action holds up nothing else. Returns True when the
+        # client is to read no further for the time being.
         if self._hooks:
             self.emit("message")
         if retained and self._restoring:
@@ -182,6 +190,7 @@ class Router:
 
                 if match(wanted, topic):
                     self._pass(self._listeners[wanted], topic, payload)
+        return self._waiting and self.client._paused != 0
 
     def _pass(self, listener, topic, payload):
         data = bytes(payload)  # the client's buffer is used again for the next message
@@ -196,6 +205,11 @@ class Router:
                 asyncio.create_task(self._handle(listener))
             elif len(queue) < _QUEUE:
                 queue.append((topic, data))
+            elif self.client.packet.qos and not listener.stuck:
+                from .backpressure import wait
+
+                queue.append((topic, data))
+                wait(self)
             else:
                 self.dropped += 1
                 self.log.warning("%s: message dropped, %d are waiting for the action", topic, _QUEUE)
@@ -227,6 +241,8 @@ class Router:
                     self.report(name, e, topic)
         finally:
             listener.queue = None
+            if listener.stuck:
+                listener.stuck = False
 
     async def _ask_wanted(self):
         # Tell the client of the filters that it does not know; it repeats them after each reconnect.

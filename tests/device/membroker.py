@@ -101,9 +101,9 @@ class Broker:
     def send(self, n):
         self.poll.incoming += self.buf[:n]
 
-    def publish(self, topic, payload):
+    def publish(self, topic, payload, qos=0, id=0):
         payload = payload if isinstance(payload, bytes) else payload.encode()
-        self.send(codec.publish(self.buf, topic, len(payload)))
+        self.send(codec.publish(self.buf, topic, len(payload), qos, False, False, id))
         self.poll.incoming += payload
 
     def got(self, topic):
