@@ -30,6 +30,8 @@ CORE = (
     "configseal.py",
     "configwifi.py",
     "core.py",
+    "discovery.py",
+    "discoverydoc.py",
     "dns.py",
     "link.py",
     "log.py",
@@ -89,6 +91,26 @@ MQTT = (
     "subs.py",
     "transport.py",
 )
+COMPONENTS = (
+    "__init__.py",
+    "loader.py",
+    "regular.py",
+    "sensor.py",
+    "switch.py",
+    "machine/__init__.py",
+    "machine/i2c.py",
+    "machine/pin.py",
+    "sensors/__init__.py",
+    "sensors/htu21d.py",
+    "switches/__init__.py",
+    "switches/gpio.py",
+)
+COMPONENTS_FULL = (
+    "button.py",
+    "sensors/adc.py",
+    "sensors/battery.py",
+    "sensors/dht22.py",
+)
 FULL = ("codec_py_checks.py", "codec_py_encode.py", "codec_py.py", "mqtt/writer_py.py")
 TLS = ("mqtt/tls.py", "mqtt/tlsdate.py")
 
@@ -99,8 +121,10 @@ for name in START:
 package("coldframe", CORE, base_path="modules", opt=1)
 package("coldframe/hal", HAL + (options.hal + ".py",), base_path="modules", opt=1)
 package("coldframe/mqtt", MQTT, base_path="modules", opt=1)
+package("coldframe/components", COMPONENTS, base_path="modules", opt=1)
 if options.tier == "full":
     package("coldframe", FULL, base_path="modules", opt=1)
+    package("coldframe/components", COMPONENTS_FULL, base_path="modules", opt=1)
 if options.ssl:
     package("coldframe", TLS, base_path="modules", opt=1)
     module("ssl.py", base_path="modules", opt=1)

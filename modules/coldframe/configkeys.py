@@ -145,6 +145,16 @@ KEYS = (
     # Topic on which somebody tells the time; the device asks for it on the same topic with `_` behind it. FmPyIOT's is
     # `/FmPyIOT/datetime`.
     ("time.mqtt", "str", None, (1, 127)),
+    # The sensors, switches and other things on the board's pins, by name. See [Components](components.md).
+    ("components", "free", None, ()),
+    # Tell Home Assistant about the device and all that it has. See [Home Assistant](discovery.md).
+    ("discovery.enabled", "bool", True, ()),
+    # The first part of the topics that Home Assistant listens to, as it is set there.
+    ("discovery.prefix", "str", "homeassistant", (1, 63)),
+    # Name of the device in Home Assistant. May hold `{id}`, `{short}` and `{name}`.
+    ("discovery.name", "str", "{name}", (1, 63)),
+    # Area (room) that Home Assistant proposes for it.
+    ("discovery.area", "str", None, (1, 63)),
     # Seconds between two SYSINFO messages; 0 = only when asked for.
     ("sysinfo.every", "int", 600, (0, 604800)),
     # Seconds that the program may be stuck before the chip is reset; without it, never. A TLS handshake keeps a small

@@ -22,6 +22,8 @@ PARTS = (
     ("wifi.networks", "wifi"),
     ("", "timekeeper"),
     ("time.mqtt", "timemqtt"),
+    ("", "components.loader"),
+    ("", "discovery"),
 )
 
 
@@ -36,6 +38,8 @@ class Node(Router, Supervisor, Link):
     """
 
     power = None  # coldframe.power.Power in battery mode
+    components = ()  # name -> (component, list of its topics and services), see component()
+    loading = None  # an Event while components are being made
 
     def __init__(self, config=None, transport=None):
         self.log = log.getLogger("node")
@@ -93,6 +97,14 @@ class Node(Router, Supervisor, Link):
     def resolve(self, topic):
         """The absolute form of a topic: "./x" is below the base."""
         return self.base + topic[1:] if topic.startswith("./") else topic
+
+    def component(self, name):
+        """What the configuration calls by that name: docs/components.md. KeyError if there is none, or it failed."""
+        if name not in self.components:
+            raise KeyError(
+                "component %s: expected one of %s" % (name, ", ".join(sorted(self.components)) or "none")
+            )
+        return self.components[name][0]
 
     # Hooks
 

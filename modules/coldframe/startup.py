@@ -73,7 +73,9 @@ def run(app=True):
 
 
 async def load_app(node):
-    """Import app.py, if there is one, and call its setup(node)."""
+    """Import app.py, if there is one, and call its setup(node). The components are there before it."""
+    if node.loading:
+        await node.loading.wait()
     try:
         import app
     except ImportError:

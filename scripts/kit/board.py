@@ -18,7 +18,17 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 TIERS = ("core", "full")
 IMAGES = ("uf2", "bin", "elf")
-PIN_NAMES = ("led", "led_active_low", "button", "uart", "i2c", "spi", "neopixel")
+# What a pin is for, and what is printed beside it where that is not the chip's own number.
+PIN_NAMES = (
+    "led",
+    "led_active_low",
+    "button",
+    "uart",
+    "i2c",
+    "spi",
+    "neopixel",
+    *(f"D{n}" for n in range(17)),
+)
 FEATURES = (
     "network",  # has the network module
     "wifi",  # … by a radio

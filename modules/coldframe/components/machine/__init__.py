@@ -1,0 +1,1 @@
+"""Pins and buses: what other components are connected to."""
