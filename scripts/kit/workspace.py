@@ -3,7 +3,7 @@
 WORK/BOARD/src/micropython   MicroPython's tree, its lib/ folders filled, our patches applied
 WORK/BOARD/src/NAME          other sources that do not belong into lib/
 WORK/BOARD/lib               stands in for micropython-lib when the tree has none
-WORK/BOARD/gen               coldframe_build.py and the manifest that is given to the port
+WORK/BOARD/gen               coldframe_build.py, coldframe_pages.py and the manifest that is given to the port
 WORK/BOARD/build             the port's objects
 WORK/BOARD/build.log         what all the tools said
 """
@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from kit import facts, ui
+from kit import facts, pages, ui
 from kit.board import Board
 from kit.ports import base
 from kit.ui import UserError
@@ -141,7 +141,7 @@ class Workspace:
             base.run(["git", "apply", "--whitespace=nowarn", path], cwd=self.tree, env=env, log=self.log)
 
     def generate(self) -> Path:
-        """Write coldframe_build.py and the manifest for the port.
+        """Write coldframe_build.py, coldframe_pages.py and the manifest for the port.
 
         Returns:
             The manifest.
@@ -160,9 +160,12 @@ class Workspace:
         lines = ['"""What this image was built from and for; made by scripts/build.py."""', ""]
         lines += [f"{name} = {value!r}" for name, value in values.items()]
         (self.gen / "coldframe_build.py").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        (self.gen / "coldframe_pages.py").write_text(pages.module(self.project / "web"), encoding="utf-8")
+        made = ["coldframe_build.py", "coldframe_pages.py"]
         manifest = self.gen / "manifest.py"
         manifest.write_text(
-            f'include("{board.path}/manifest.py")\nmodule("coldframe_build.py", base_path="{self.gen}")\n',
+            f'include("{board.path}/manifest.py")\n'
+            + "".join(f'module("{name}", base_path="{self.gen}")\n' for name in made),
             encoding="utf-8",
         )
         return manifest
