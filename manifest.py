@@ -7,7 +7,8 @@
 #   hal      the hardware layer: the name of a file in modules/coldframe/hal/ (bare: no known chip)
 #   tier     "core" (what fits a small board) or "full"
 #   ssl      True adds the ssl module; for boards whose MicroPython has the tls module
-# coldframe_build (board, version, commit, pins) is made by scripts/build.py, which adds it.
+# coldframe_build (board, version, commit, pins) and coldframe_pages (what web/ holds) are made by scripts/build.py,
+# which adds them.
 
 options.defaults(tier="full", hal="bare", ssl=False)
 
@@ -33,6 +34,8 @@ CORE = (
     "discovery.py",
     "discoverydoc.py",
     "dns.py",
+    "improv.py",
+    "improvrpc.py",
     "link.py",
     "log.py",
     "logcapture.py",
@@ -67,6 +70,16 @@ CORE = (
     "wifi.py",
     "wifimore.py",
     "wifirank.py",
+)
+SETUP = (
+    "__init__.py",
+    "accesspoint.py",
+    "captivedns.py",
+    "form.py",
+    "http.py",
+    "portal.py",
+    "result.py",
+    "trial.py",
 )
 HAL = ("__init__.py", "dog.py", "more.py", "sleep.py", "words.py")
 MQTT = (
@@ -120,6 +133,7 @@ for name in START:
     module(name, base_path="modules", opt=1)
 package("coldframe", CORE, base_path="modules", opt=1)
 package("coldframe/hal", HAL + (options.hal + ".py",), base_path="modules", opt=1)
+package("coldframe/setup", SETUP, base_path="modules", opt=1)
 package("coldframe/mqtt", MQTT, base_path="modules", opt=1)
 package("coldframe/components", COMPONENTS, base_path="modules", opt=1)
 if options.tier == "full":

@@ -112,6 +112,18 @@ KEYS = (
     ("wifi.country", "str", None, (2, 2)),
     # Name of the device in the network (DHCP, and `NAME.local`). May hold `{id}`, `{short}` and `{name}`.
     ("wifi.hostname", "str", "{name}", (1, 63)),
+    # Open the setup access point when no network is configured, or no known one has been seen for long. See
+    # [Setup](setup.md).
+    ("wifi.setup_ap.enabled", "bool", True, ()),
+    # Name of that network. May hold `{id}`, `{short}` and `{name}`.
+    ("wifi.setup_ap.ssid", "str", "coldframe-{short}", (1, 63)),
+    # Its password, at least 8 characters; without it, one of the device's own, which the console shows.
+    ("wifi.setup_ap.password", "str*", None, (8, 63)),
+    # Seconds without a known network after which it opens; the known networks are tried all the same.
+    ("wifi.setup_ap.after", "int", 300, (10, 604800)),
+    # Let a program at the other end of the console's cable set up the Wi-Fi (Improv): some seconds after power-on, and
+    # always while no network is configured.
+    ("wifi.improv", "bool", True, ()),
     # Let the radio sleep between the router's beacons: less current, but answers may take seconds.
     ("wifi.power_save", "bool", False, ()),
     # Seconds without any network after which the chip is restarted, as the last resort, and once only: not again until

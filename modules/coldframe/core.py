@@ -24,6 +24,8 @@ PARTS = (
     ("time.mqtt", "timemqtt"),
     ("", "components.loader"),
     ("", "discovery"),
+    ("wifi.setup_ap.enabled", "setup"),
+    ("wifi.improv", "improv"),
 )
 
 

@@ -50,6 +50,7 @@ MP_REGISTER_ROOT_POINTER(mp_obj_t sim_on_event);
 
 static struct termios terminal_before;
 static bool terminal;
+static bool ctrl_c = true;              // interrupts, as micropython.kbd_intr(3) asks for
 
 void sim_console_running(bool running) {
     if (!terminal) {
@@ -59,13 +60,39 @@ void sim_console_running(bool running) {
     t.c_iflag &= ~(tcflag_t)(BRKINT | ICRNL | INPCK | ISTRIP | IXON);
     t.c_cflag = (t.c_cflag & ~(tcflag_t)(CSIZE | PARENB)) | CS8;
     // While code runs, Ctrl-C interrupts and keeps what was typed ahead; the REPL reads it as a character.
-    t.c_lflag = running ? (tcflag_t)(ISIG | NOFLSH) : 0;
+    t.c_lflag = running && ctrl_c ? (tcflag_t)(ISIG | NOFLSH) : 0;
     t.c_cc[VINTR] = 3;
     t.c_cc[VQUIT] = t.c_cc[VSUSP] = _POSIX_VDISABLE;
     t.c_cc[VMIN] = 1;
     t.c_cc[VTIME] = 0;
     tcsetattr(0, TCSADRAIN, &t);
 }
+
+// console(data): write bytes to the console as they are, as a UART does; the terminal makes CR LF of LF otherwise.
+static mp_obj_t console(mp_obj_t data_in) {
+    mp_buffer_info_t data;
+    mp_get_buffer_raise(data_in, &data, MP_BUFFER_READ);
+    struct termios before, t;
+    bool set = terminal && tcgetattr(1, &before) == 0;
+    if (set) {
+        t = before;
+        t.c_oflag &= ~(tcflag_t)OPOST;
+        tcsetattr(1, TCSADRAIN, &t);
+    }
+    for (size_t at = 0; at < data.len;) {
+        ssize_t n = write(1, (const char *)data.buf + at, data.len - at);
+        if (n > 0) {
+            at += (size_t)n;
+        } else if (errno != EINTR) {
+            break;
+        }
+    }
+    if (set) {
+        tcsetattr(1, TCSADRAIN, &before);
+    }
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(console_obj, console);
 
 static void console_restore(void) {
     if (terminal) {
@@ -191,7 +218,10 @@ int sim_sigaction(int signum, const struct sigaction *act, struct sigaction *old
     if (!started || signum != SIGINT) {
         return (sigaction)(signum, act, old);
     }
-    struct sigaction mine = { .sa_handler = act->sa_handler == SIG_DFL ? SIG_IGN : on_interrupt };
+    // "Off" also lets the terminal pass it on as a character.
+    ctrl_c = act->sa_handler != SIG_DFL;
+    sim_console_running(true);
+    struct sigaction mine = { .sa_handler = ctrl_c ? on_interrupt : SIG_IGN };
     sigemptyset(&mine.sa_mask);
     return (sigaction)(signum, &mine, old);
 }
@@ -580,6 +610,7 @@ static const mp_rom_map_elem_t globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_listen), MP_ROM_PTR(&sim_listen_obj) },
     { MP_ROM_QSTR(MP_QSTR_uart), MP_ROM_PTR(&sim_uart_obj) },
     { MP_ROM_QSTR(MP_QSTR_fd_read), MP_ROM_PTR(&sim_fd_read_obj) },
+    { MP_ROM_QSTR(MP_QSTR_console), MP_ROM_PTR(&console_obj) },
     { MP_ROM_QSTR(MP_QSTR_fd_write), MP_ROM_PTR(&sim_fd_write_obj) },
     { MP_ROM_QSTR(MP_QSTR_fd_any), MP_ROM_PTR(&sim_fd_any_obj) },
     { MP_ROM_QSTR(MP_QSTR_fd_close), MP_ROM_PTR(&sim_fd_close_obj) },

@@ -71,6 +71,23 @@ def led(on):
         _led.value(1 if on else 0)
 
 
+def console():
+    """The console as two streams of bytes, (in, out), which change nothing; None where there is none."""
+    try:
+        return sys.stdin.buffer, sys.stdout.buffer
+    except AttributeError:
+        return None
+
+
+def wireless():
+    """Whether the board has Wi-Fi."""
+    try:
+        import network
+    except ImportError:
+        return False
+    return hasattr(network, "WLAN")
+
+
 def name_servers():
     """IPv4 addresses of the name servers that the network has named; None while there is no network."""
     try:

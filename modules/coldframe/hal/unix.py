@@ -12,6 +12,26 @@ SUBSECOND = const(1000)  # microseconds, as on an ESP32
 DOG_TIMER = const(-1)
 
 
+def console():
+    """The console, see more.py; None while the board has no radio, for it is not set up then."""
+    return (sys.stdin.buffer, _Console) if wireless() else None
+
+
+class _Console:
+    @staticmethod
+    def write(data):
+        import _simboard
+
+        _simboard.console(data)
+
+
+def wireless():
+    """Whether there is a radio in the world's script; without it, the board is simply on the PC's network."""
+    from simulated import radio
+
+    return not radio.wired()
+
+
 def name_servers():
     """IPv4 addresses of the PC's name servers; [] if there are none."""
     return [
