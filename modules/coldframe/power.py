@@ -22,6 +22,7 @@ _PROOF = const(6000)  # ms after it in which the broker must have answered
 _LOOK = const(20)  # ms between two looks at what a wake waits for
 _GRACE = const(3)  # s after the limit that the orderly end may take
 _NONE = bytes(4)
+_NOWHERE = (0, 0, bytes(6), _NONE, _NONE, _NONE, _NONE)  # what is remembered of a network, when nothing is
 
 _log = log.getLogger("power")
 
@@ -50,10 +51,10 @@ class Power:
         self.node = node
         self.config = c = node.config
         self._until = 0  # clock.ms() up to which the node is to stay awake
-        self._flagged = False
+        self._cleared = 0  # empty messages on ./awake that are ours
         self._greeted = asyncio.Event()
         self._readings = []  # tasks: until the value is acknowledged
-        self._static = False  # the address in use is the one of before
+        self._reused = False  # the address in use is the one of before
         self._pin = None
         self._since = clock.ms()
         state = stashed()
@@ -64,7 +65,7 @@ class Power:
             self.woken = hal.reset_cause() == "deepsleep"
         else:
             self.outages = self.wakes = self.lost = self.left = self.age = 0
-            self.join = (0, 0, bytes(6), _NONE, _NONE, _NONE, _NONE)
+            self.join = _NOWHERE
         if not (self.left and self.woken):
             self.wakes = self.wakes + 1 & 0xFFFF
         if c["power.pin"] is not None:
@@ -166,9 +167,9 @@ class Power:
             except ValueError:
                 _log.warning('./awake: expected seconds, "on" or "off", got %r', text[:20])
                 return
-        if not text and not self._flagged:
-            return  # nothing there, or our own
-        self._flagged = seconds > 0
+        if not text and self._cleared:
+            self._cleared -= 1
+            return  # our own
         self._until = clock.ms() + seconds * 1000
         asyncio.create_task(self._acknowledge(seconds, text != "on" and text))
 
@@ -176,6 +177,7 @@ class Power:
         try:
             await self.node.publish("./awake_", str(seconds), 1)
             if clear:
+                self._cleared += 1
                 await self.node.publish("./awake", "", 1, True)
         except OSError:
             pass  # the connection has ended
@@ -202,20 +204,26 @@ class Power:
         else:
             return None
         begun = clock.ms()
-        if addresses[0] != _NONE and self.age < self.config["power.lease"]:
-            wlan.ifconfig(tuple("%d.%d.%d.%d" % tuple(a) for a in addresses))
-            self._static = True
+        wifi = self.node.wifi
+        wifi.used = True
         try:
-            wlan.connect(item["ssid"], item.get("password"), **({"bssid": bssid} if any(bssid) else {}))
+            if addresses[0] != _NONE and self.age < self.config["power.lease"]:
+                wlan.ifconfig(tuple("%d.%d.%d.%d" % tuple(a) for a in addresses))
+                self._reused = wifi.static = True
+                options = {"bssid": bssid} if any(bssid) else {}
+                wlan.connect(item["ssid"], item.get("password") or None, **options)
+            else:
+                _more("connect", wifi, item, bssid if any(bssid) else None)
+            failures = _failures()
             while not wlan.isconnected():
-                if clock.ms() - begun > _JOIN or wlan.status() in _failures():
-                    raise OSError("not there")
+                if clock.ms() - begun > _JOIN or clock.ms() - begun > 1000 and wlan.status() in failures:
+                    raise OSError("it does not answer")
                 await asyncio.sleep_ms(_LOOK)
         except Exception as e:
-            _log.info("%s: not joined the fast way: %s", item["ssid"], e)
+            _log.info("%s not joined the fast way: %s", item["ssid"], e)
             self._give_up(wlan)
             return None
-        if self._static:
+        if self._reused:
             asyncio.create_task(self._prove(wlan))
         return item["ssid"]
 
@@ -224,38 +232,48 @@ class Power:
         try:
             await asyncio.wait_for_ms(self._greeted.wait(), _PROOF)
         except asyncio.TimeoutError:
-            _log.info("no answer with the address of before; asking for one")
+            _log.info("no answer from the broker with the address of before; asking for one")
             self._give_up(wlan)
 
     def _give_up(self, wlan):
-        # What is remembered does not lead into the network: join as if nothing were.
-        self.join = (0, 0, bytes(6), _NONE, _NONE, _NONE, _NONE)
+        # What is remembered does not lead into the network: let Wifi join as if nothing were (and ask for an address).
+        self.join = _NOWHERE
+        self._reused = False
         try:
             wlan.disconnect()
         except OSError:
             pass
-        if self._static:
-            self._static = False
-            wlan.ifconfig("dhcp")
 
     def _remember(self, seconds):
         # What has led into the network this time.
         wifi = self.node.wifi
         if not (wifi and self._greeted.is_set()):
-            self.join = (0, 0, bytes(6), _NONE, _NONE, _NONE, _NONE)
+            self.join = _NOWHERE
             return
         if not wifi.up.is_set():
             return
-        self.age = (self.age if self._static else 0) + (clock.ms() - self._since) // 1000 + seconds
-        for item in self.config["wifi.networks"]:
+        for item in wifi.networks:
             if item["ssid"] == wifi.ssid:
                 break
-        addresses = [_NONE] * 4
-        if in_ram():  # else each new age would be written to the flash
-            addresses = [bytes(int(n) for n in a.split(".")) for a in wifi.wlan.ifconfig()]
-        else:
-            self.age = 0
-        self.join = (_mark(item), wifi.channel or 0, wifi.bssid or bytes(6)) + tuple(addresses)
+        mark = _mark(item)
+        channel, bssid = wifi.channel, wifi.bssid
+        if bssid is None and mark == self.join[0] and any(self.join[2]):
+            _, channel, bssid, *_ = self.join
+        if bssid is None:
+            channel, bssid = self._listen(wifi)
+        addresses = (_NONE,) * 4
+        if in_ram() and not (wifi.static and not self._reused):  # in a file, each new age would cost a write
+            self.age = (self.age if self._reused else 0) + (clock.ms() - self._since) // 1000 + seconds
+            addresses = tuple(bytes(int(n) for n in a.split(".")) for a in wifi.wlan.ifconfig())
+        self.join = (mark, channel or 0, bssid or bytes(6)) + addresses
+
+    def _listen(self, wifi):
+        # Which access point it is: a network that was joined by its name does not tell. Once, as a scan takes seconds.
+        found = [n for n in _more("scan", wifi) if n[0] == wifi.ssid]
+        if not found:
+            return 0, None
+        best = max(found, key=lambda n: n[3])
+        return best[2], best[1]
 
     # To sleep
 
@@ -330,6 +348,12 @@ class Power:
         except (OSError, ValueError) as e:
             self.node.report("power", e)
         hal.deepsleep(now * 1000)
+
+
+def _more(name, *args):
+    from .wifi import more  # not on a board without Wi-Fi
+
+    return more(name, *args)
 
 
 def _mark(item):

@@ -29,6 +29,8 @@ def collect(node):
         "restarts": sum(s.restarts for s in node.services),
         "errors": node.errors,
     }
+    if node.power:
+        info["power"] = node.power.info()
     if hasattr(gc, "mem_free"):
         info["mem_free"] = gc.mem_free()
         info["mem_alloc"] = gc.mem_alloc()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -91,3 +92,159 @@ def test_each_wake_delivers_exactly_its_messages(make_node: MakeNode, peer: Peer
     assert peer.payloads(f"{BASE}/available") == [b"online"] * 7  # and never offline
     assert all(m.qos == 1 for m in peer.messages)
     assert node.reset_cause() == "deepsleep"
+
+
+def test_joins_fast_by_what_it_remembers(make_node: MakeNode, peer: Peer) -> None:
+    node = make_node()
+    slow = asleep(node)[1]
+    node.wait_for("joined Farm")
+    fast = asleep(node)[1]
+    assert fast < slow - 1200, (fast, slow)  # of which 1500 are DHCP's
+    state = node.state()
+    assert "wlan.scans" not in state and state["wlan.tries"] == 1
+    got(peer, "each", 2)
+
+
+def test_asks_for_an_address_when_that_of_before_is_too_old(make_node: MakeNode, peer: Peer) -> None:
+    node = make_node(lease=3 * SLEEP // 2)  # good for one wake after the one that has asked
+    times = [asleep(node)[1] for _ in range(4)]
+    assert times[1] < times[0] - 1200 and times[2] > times[1] + 1200 and times[3] < times[2] - 1200, times
+    got(peer, "each", 4)
+
+
+def test_access_point_has_moved(make_node: MakeNode, peer: Peer) -> None:
+    node = make_node()
+    asleep(node)
+    asleep(node)
+    node.world(networks=[FARM | {"bssid": "02:00:00:00:00:02", "channel": 3, "dhcp_delay": 1500}])
+    assert asleep(node)[0] == SLEEP  # it has delivered, and that it had to look for the network is no failure
+    node.wait_for("joined Farm")
+    assert asleep(node)[1] < 1400  # and it knows the new one
+    got(peer, "each", 4)
+    assert "Farm not joined the fast way" in node.console
+
+
+def test_another_device_has_got_the_address(make_node: MakeNode, peer: Peer) -> None:
+    node = make_node()
+    asleep(node)
+    node.world(networks=[FARM | {"bssid": "02:00:00:00:00:01", "static": False, "ip": "10.77.9.9"}])
+    assert asleep(node)[0] == SLEEP
+    got(peer, "each", 2)
+    node.wait_for("joined Farm, address 10.77.9.9")
+    assert asleep(node)[1] < 1400
+    got(peer, "each", 3)
+
+
+def test_no_broker_for_five_wakes(make_node: MakeNode, broker: Mosquitto, peer: Peer) -> None:
+    node = make_node(awake_limit=5, sleep_max=3 * SLEEP)
+    assert asleep(node)[0] == SLEEP
+    broker.stop()
+    sleeps = [asleep(node)[0] for _ in range(5)]
+    assert sleeps == [2 * SLEEP] + [3 * SLEEP] * 4
+    broker.start()
+    peer.wait_ready()
+    assert asleep(node, 30)[0] == SLEEP
+    got(peer, "each", 2)
+    assert len(peer.payloads(f"{BASE}/each")) == 2  # without a spill file the others are lost
+    peer.publish(f"{BASE}/SYSINFO_", "")
+    got(peer, "SYSINFO", 1)
+    info = json.loads(peer.payloads(f"{BASE}/SYSINFO")[0])
+    # "each" five times, "third" twice or once
+    assert info["power"]["outages"] == 0 and info["power"]["lost"] in (6, 7)
+    assert info["failed_boots"] == 0 and not info["safe"]
+
+
+def test_what_waits_in_the_spill_file_is_sent(make_node: MakeNode, broker: Mosquitto, peer: Peer) -> None:
+    app = """
+from coldframe import Topic, bootrecord
+def setup(node):
+    node.add(Topic("./wake", read=lambda: str(node.power.wakes)))
+"""
+    node = make_node(app, mqtt={"spill": "/spill"}, awake_limit=5, sleep_max=SLEEP)
+    asleep(node)
+    broker.stop()
+    for _ in range(3):
+        assert asleep(node)[0] == SLEEP
+    broker.start()
+    peer.wait_ready()
+    asleep(node)
+    got(peer, "wake", 5, 30)
+    assert peer.payloads(f"{BASE}/wake") == [b"1", b"2", b"3", b"4", b"5"]
+
+
+def test_a_command_for_a_sleeping_node(make_node: MakeNode, peer: Peer) -> None:
+    node = make_node()
+    asleep(node)
+    node.wait_state(lambda state: "sleep" in state)
+    peer.publish(f"{BASE}/do", "it")
+    asleep(node)
+    peer.wait_for(f"{BASE}/do_", "done it")
+
+
+def test_a_flag_keeps_it_awake(make_node: MakeNode, peer: Peer) -> None:
+    node = make_node(awake_max=100)
+    asleep(node)
+    # Once, for so long.
+    peer.publish(f"{BASE}/awake", "60", retain=True)
+    peer.wait_for(f"{BASE}/awake_", "60")
+    peer.wait_for(f"{BASE}/awake", "")  # it has taken the flag away
+    peer.publish(f"{BASE}/do", "now")
+    peer.wait_for(f"{BASE}/do_", "done now", 2)  # less than what is left of it
+    assert 55_000 < asleep(node)[1] < 75_000
+    assert asleep(node)[1] < 10_000
+    # At each wake, for as long as is allowed, until it is taken back.
+    peer.publish(f"{BASE}/awake", "on", retain=True)
+    for _ in range(2):
+        assert 95_000 < asleep(node)[1] < 120_000
+    node.wait_for("staying awake")
+    peer.publish(f"{BASE}/awake", "off", retain=True)
+    assert asleep(node)[1] < 60_000
+    assert asleep(node)[1] < 10_000
+    assert peer.payloads(f"{BASE}/awake_")[-1] == b"0"
+
+
+@pytest.mark.parametrize("hang", ["while True: pass", "time.sleep(1000)", "await asyncio.sleep(1000)"])
+def test_a_reading_that_hangs(make_node: MakeNode, peer: Peer, hang: str) -> None:
+    app = f"""
+import asyncio, time
+from coldframe import Topic
+async def stuck():
+    {hang}
+def setup(node):
+    node.add(Topic("./good", read=lambda: "good"))
+    node.add(Topic("./stuck", read=stuck))
+"""
+    node = make_node(app, awake_limit=5, sleep_max=SLEEP)
+    if hang.startswith("await"):
+        for wake in (1, 2, 3, 4):  # the rest of the node is at work, and nothing is wrong with that
+            assert 5_000 <= asleep(node)[1] < 9_000
+            got(peer, "good", wake)
+        return
+    for _ in range(3):
+        node.wait_for("stuck, going to sleep")
+        assert "sleeping for" not in node.console
+    # A program that has failed so often is not run any more, the node is.
+    assert asleep(node)[0] == SLEEP
+    got(peer, "available", 1)
+    assert not peer.payloads(f"{BASE}/good") and node.reset_cause() == "deepsleep"
+
+
+def test_an_app_that_raises_climbs_the_ladder(make_node: MakeNode, peer: Peer) -> None:
+    node = make_node("def setup(node):\n    raise ValueError('broken')\n")
+    for _ in range(3):
+        node.wait_for("ValueError: broken")
+        assert asleep(node)[0] == SLEEP  # no outage: it can say what is wrong
+    asleep(node)
+    assert node.console.count("ValueError: broken") == 3
+    got(peer, "available", 4)
+
+
+def test_power_is_cut_in_the_middle_of_a_wake(make_node: MakeNode, peer: Peer) -> None:
+    node = make_node()
+    asleep(node)
+    for _ in range(3):
+        node.wait_for("node: coldframe")
+        node.cut_power()
+        node.start()
+        assert asleep(node)[0] == SLEEP
+    assert "safe mode" not in node.console

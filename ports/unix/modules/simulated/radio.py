@@ -208,6 +208,8 @@ def air():
     else:
         # The access point may have gone without the station knowing yet.
         how = _OPEN if network in networks() else _SILENT
+        if static and network.get("static") is False and static[0] != _offer(network)[0]:
+            how = _SILENT  # nobody answers to an address that DHCP has not given
     _simboard.air(how, ap_active)
     _simboard.show("air", ("open", "silent", "down")[how])
 
