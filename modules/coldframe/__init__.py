@@ -3,7 +3,7 @@
     from coldframe import Node, Topic
 
 At the REPL: coldframe.node, coldframe.status(), coldframe.resume(), coldframe.log.tail(20),
-coldframe.reset_reason().
+coldframe.reset_reason(), coldframe.crash.show(), coldframe.recover().
 """
 
 import sys
@@ -21,6 +21,7 @@ _MODULES = (
     "components",
     "config",
     "core",
+    "crash",
     "discovery",
     "dns",
     "hal",
@@ -36,6 +37,7 @@ _MODULES = (
     "mqtt",
     "params",
     "power",
+    "recovery",
     "router",
     "schedule",
     "sntp",
@@ -78,10 +80,18 @@ def resume():
 
 
 def reset_reason():
-    """Why the device started: "power", "hard", "watchdog", "soft", "deepsleep" or "unknown"."""
-    from . import hal
+    """Why the device started, in words: "power", "watchdog: stuck in app.py, line 3", "restart on purpose: ..." """
+    from .crash import reason
 
-    return hal.reset_cause()
+    return reason()
+
+
+def recover():
+    """Forget all failed boots, and restart with everything: the user's program, the components, the newest settings."""
+    from . import bootrecord, hal
+
+    bootrecord.clear()
+    hal.reset("coldframe.recover()")
 
 
 def forget(name):

@@ -1,76 +1,164 @@
-"""How the last boots went: six bytes that outlive a reset.
+"""How the last boots went, and how much of the device is to run: eight bytes that outlive a reset.
 
-Kept where the chip has memory for it (hal.keep), else in a file. A boot is failed if it had begun to run the
-user's or our program and then ended in a crash or a watchdog reset before it was sound (60 seconds). A power cut, the
-REPL or a restart on purpose make no boot a failed one, and neither does a network that is away.
+Kept where the chip has memory for it (hal.keep), else in a file. A boot has failed if it had begun to run the user's or
+our program and then ended in a crash, a watchdog reset or an exception before it was sound (60 seconds). A power
+cut, the REPL or a restart on purpose make no boot a failed one, and neither does a network that is away.
+
+Failed boots in a row lead up a ladder that takes away layers, never settings: level 0 = everything runs, 1 = without
+the user's program (boot.py, main.py, app.py), 2 = also without components, 3 = also with the last good configuration
+instead of the newest, 4 = safe mode. docs/recovery.md tells the rules. Where a loss of power clears the memory, the
+level and the count are in a file as well; it is written only when they change, so a healthy device has none.
 """
 
 from micropython import const
 
 from . import hal, store
 
-FILE = "/boot.rec"  # where the chip has no memory for it
-_VERSION = const(1)
+FILE = "/boot.rec"
+_VERSION = const(2)
+_SIZE = const(8)  # the file has two more: the stamp of the user's files, see stamp.py
 
 # What a boot was last seen doing.
-IDLE = const(0)  # nothing that counts: ended on purpose, or at the REPL
+IDLE = const(0)  # nothing that counts: ended by itself, or at the REPL
 RUNNING = const(1)  # user code or the node is at work, not yet sound
 SOUND = const(2)  # has run for a minute
-FAILED = const(3)  # ended in an exception
+FAILED = const(3)  # ended badly before that
+DIED = const(4)  # ended badly after that
+ASKED = const(5)  # a restart that a person or coldframe wanted
+PROGRAM = const(6)  # a restart by the user's program: machine.reset()
+ASLEEP = const(7)  # a deep sleep
 
-SAFE_AFTER = const(3)  # failed boots in a row
+LAYERS = ("", "app", "component", "config", "node")  # whose code was running, by number; "" = unknown
 
-_state = (
-    None  # bytes: version, what this boot is doing, failed boots in a row, 0, boots (2 bytes, low one first)
-)
+FULL = const(0)
+NO_APP = const(1)
+NO_COMPONENTS = const(2)
+OLD_CONFIG = const(3)
+SAFE = const(4)
 
+_LOOP = const(10)  # restarts by the program, none of which lived a minute, that are taken for a loop
+
+# version; what (low 4 bits) and whose turn (high); failed boots in a row; level (low) and the level to go back to if a
+# new try fails (high); boots (2 bytes, low one first); how often everything was tried again (low), layer of the
+# last failure (high); restarts by the program in a row
+_state = None
+_filed = None  # what is in the file, as far as is known
 
 crashed = False  # after begin(): whether the program that ran before this start ended badly, soon or late
+ended = (
+    IDLE,
+    "unknown",
+    "",
+    0,
+)  # after begin(): what it was doing, the chip's cause of this start, layer, level
+raised = False  # after begin(): whether this boot takes away more than the one before
 
 
 def _load():
-    global _state
+    global _state, _filed
     if _state is None:
         data = hal.kept()
-        if data is None:
+        if data is None or not hal.LASTING:
             try:
-                data = store.read(FILE, 6)
+                _filed = store.read(FILE, _SIZE + 2)
             except (OSError, ValueError):
                 pass  # a folder, or a damaged file system: as good as no record
-        if not data or len(data) != 6 or data[0] != _VERSION:
-            data = bytes((_VERSION, IDLE, 0, 0, 0, 0))
+            if data is None and _filed:
+                data = _filed[:_SIZE]
+        if not data or len(data) != _SIZE or data[0] != _VERSION or data[3] & 15 > SAFE:
+            data = bytes((_VERSION, 0, 0, 0, 0, 0, 0, 0))
         _state = bytearray(data)
     return _state
 
 
-def _save():
+def _save(stamp=None):
+    # Writes only what is new.
+    global _filed
+    s = bytes(_state)
+    if stamp is None:
+        stamp = _filed[_SIZE:] if _filed else b""
     try:
-        if not hal.keep(bytes(_state)):
-            store.write(FILE, _state)
+        if hal.keep(s):
+            if hal.LASTING:
+                return
+            # For a loss of power: the ladder alone.
+            s = bytes((_VERSION, IDLE, s[2], s[3], 0, 0, s[6], 0))
+            if not (s[2] or s[3] or s[6] & 15):
+                if _filed is not None:
+                    _filed = None
+                    store.remove(FILE)
+                return
+        s += stamp
+        if s != _filed:
+            store.write(FILE, s)
+            _filed = s
     except OSError:
         pass  # a full flash must not stop a boot
 
 
 def begin():
-    """To be called once at the start of a boot. Judges how the last one ended. Returns True for safe mode."""
-    global crashed
-    state = _load()
+    """To be called once at the start of a boot. Judges how the last one ended. Returns the level, 0 to 4."""
+    global crashed, ended, raised
+    s = _load()
     cause = hal.reset_cause()
-    failed = state[1] == FAILED or state[1] == RUNNING and cause in ("watchdog", "soft", "unknown")
-    crashed = failed or state[1] == SOUND and cause == "watchdog"
-    if failed:
-        state[2] = min(255, state[2] + 1)
-    state[1] = IDLE
+    doing = s[1] & 15
+    layer = s[1] >> 4
+    bad = cause in ("watchdog", "crash", "unknown")
+    failed = doing == FAILED or doing == RUNNING and bad
+    crashed = failed or doing == DIED or doing == SOUND and bad
+    if doing == RUNNING and cause == "soft":
+        doing = PROGRAM  # the chip tells it: no wrapper around machine.reset() was needed
+    before = s[3] & 15
+    ended = (doing, cause, LAYERS[layer] if layer < len(LAYERS) else "", before)
+    s[7] = min(_LOOP, s[7] + 1) if doing == PROGRAM else s[7] if cause == "power" else 0
+    if failed or s[7] >= _LOOP:
+        _step(s, layer, s[7] >= _LOOP)
+    s[1] = IDLE
     count = boots() + 1
-    state[4] = count & 0xFF
-    state[5] = count >> 8 & 0xFF
-    _save()
-    return safe()
+    s[4] = count & 0xFF
+    s[5] = count >> 8 & 0xFF
+    now = s[3] & 15
+    stamp = None
+    raised = now > before
+    if now:
+        from .stamp import stamp as make
+
+        stamp = make()
+        if not raised and _filed and len(_filed) > _SIZE and stamp != _filed[_SIZE:]:
+            s[2] = s[3] = s[6] = 0  # the user has put something new there: everything is tried again
+            stamp = b""
+    _save(stamp)
+    return s[3] & 15
+
+
+def _step(s, layer, loop):
+    # One more failed boot.
+    s[6] = s[6] & 15 | layer << 4
+    to = s[3] & 15
+    back = s[3] >> 4
+    if back:  # everything was tried again, and that was it
+        s[2] = 0
+        s[3] = max(to, back)
+        return
+    s[2] = min(255, s[2] + 1)
+    if loop:
+        s[7] = 0
+        s[3] = max(to, NO_APP)
+    elif s[2] > 1:
+        to = min(SAFE, to + 1)
+        # It is known whose fault it was: what goes at once is that layer.
+        s[3] = max(to, layer) if layer < SAFE else to
+
+
+def level():
+    """How much runs: 0 everything, 1 no program of the user's, 2 also no components, 3 also the last good
+    configuration, 4 safe mode."""
+    return _load()[3] & 15
 
 
 def safe():
-    """Whether this boot is in safe mode: no file of the user's is run."""
-    return _load()[2] >= SAFE_AFTER
+    """Whether this boot is in safe mode."""
+    return level() == SAFE
 
 
 def failed():
@@ -80,23 +168,86 @@ def failed():
 
 def boots():
     """How many times the device has started, as far as it can remember (see hal.keep); 65535 is followed by 0."""
-    state = _load()
-    return state[4] | state[5] << 8
+    s = _load()
+    return s[4] | s[5] << 8
 
 
-def mark(what):
-    """Note what this boot is doing: IDLE, RUNNING, SOUND or FAILED. Writes only what is new."""
-    state = _load()
-    if state[1] == what or state[1] == SOUND and what == RUNNING:
+def blamed():
+    """The layer of the last failed boot: "app", "component", "config", "node", or "" if it is not known."""
+    n = _load()[6] >> 4
+    return LAYERS[n] if n < len(LAYERS) else ""
+
+
+def hold():
+    """Seconds of sound running at a reduced level after which everything is tried again: 1 hour, then 2, 4 ... 24."""
+    return 3600 * min(24, 1 << min(5, _load()[6] & 15))
+
+
+def doing():
+    """What this boot is doing: IDLE, RUNNING, SOUND ..."""
+    return _load()[1] & 15
+
+
+def mark(what, layer=None):
+    """Note what this boot is doing: IDLE, RUNNING, SOUND, FAILED. Writes only what is new.
+
+    layer: whose code it is, one of LAYERS; None = as noted before.
+    """
+    s = _load()
+    now = s[1] & 15
+    if now == SOUND:
+        if what == RUNNING:
+            what = SOUND
+        elif what == FAILED:
+            what = DIED
+    elif now >= FAILED and what >= ASKED:
+        return  # the restart is the consequence of what is noted already
+    elif now == IDLE and what == PROGRAM:
+        what = ASKED  # at the REPL
+    value = what | (s[1] & 0xF0 if layer is None else LAYERS.index(layer) << 4)
+    if value == s[1]:
         return
-    state[1] = what
-    if what == SOUND and not safe():
-        state[2] = 0
+    s[1] = value
+    if what == SOUND:
+        s[2] = s[7] = 0
+        s[3] &= 15
     _save()
 
 
+def intend(what=ASKED):
+    """Note that the restart which follows is wanted: it makes no boot a failed one, however young that is."""
+    mark(what)
+
+
+def ask_safe():
+    """Make the next boot one in safe mode."""
+    from .stamp import stamp
+
+    s = _load()
+    s[3] = SAFE
+    s[1] = ASKED
+    _save(stamp())
+
+
 def clear():
-    """Forget the failed boots, so that the next boot is not in safe mode."""
-    state = _load()
-    state[2] = 0
+    """Forget the failed boots and the level: the next boot runs everything."""
+    s = _load()
+    s[2] = s[3] = s[6] = s[7] = 0
+    _save()
+
+
+def retry():
+    """Let the next boot run everything once more; one failed boot then leads back to the present level."""
+    s = _load()
+    s[2] = 0
+    s[3] = (s[3] & 15) << 4
+    s[6] = s[6] & 0xF0 | min(5, (s[6] & 15) + 1)
+    s[1] = ASKED
+    _save()
+
+
+def trust():
+    """Everything has run well for long: the next trouble begins with a hold() of an hour again."""
+    s = _load()
+    s[6] = 0
     _save()

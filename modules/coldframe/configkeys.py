@@ -169,9 +169,13 @@ KEYS = (
     ("discovery.area", "str", None, (1, 63)),
     # Seconds between two SYSINFO messages; 0 = only when asked for.
     ("sysinfo.every", "int", 600, (0, 604800)),
-    # Seconds that the program may be stuck before the chip is reset; without it, never. A TLS handshake keeps a small
-    # chip busy for seconds, and a network that names no name server for 20, so less than 30 is not accepted.
-    ("watchdog.timeout", "int", None, (30, 3600)),
+    # Seconds that the program may be stuck before the chip is reset; 0 = no watchdog. A TLS handshake keeps a small
+    # chip busy for seconds, and a network that names no name server for 20: less than 30 is taken as 30.
+    ("watchdog.timeout", "int", 120, (0, 3600)),
+    # Restart the device if the broker has not sent back one of its own messages for so many seconds, whatever the
+    # reason; without it, never. The message goes to `./WATCHDOG`. Such a restart is no failed boot. See
+    # [Recovery](recovery.md).
+    ("watchdog.broker", "int", None, (60, 86400)),
     # `battery`: the node wakes, reads, publishes and sleeps again. See [battery mode](power.md).
     ("power.mode", "str", "normal", ("normal", "battery")),
     # Battery mode: seconds of sleep between two wakes.

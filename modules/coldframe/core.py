@@ -18,6 +18,8 @@ from .topic import Topic
 # have a value, the same with "?" before it if it is enough that the configuration says something there, or "" = always.
 # start(node) of the module adds its topics, services and hooks; a part that fails is reported and stops no other.
 PARTS = (
+    ("", "recovery"),
+    ("watchdog.broker", "brokerdog"),
     ("?power", "power"),
     ("wifi.networks", "wifi"),
     ("", "timekeeper"),
@@ -27,6 +29,16 @@ PARTS = (
     ("wifi.setup_ap.enabled", "setup"),
     ("wifi.improv", "improv"),
 )
+SAFE_PARTS = (
+    "recovery",
+    "power",
+    "wifi",
+    "setup",
+    "improv",
+    "timekeeper",
+    "remote",
+    "web",
+)  # those of safe mode
 
 
 class Node(Router, Supervisor, Link):
@@ -147,9 +159,10 @@ class Node(Router, Supervisor, Link):
         bootrecord.mark(bootrecord.RUNNING)
         if not self._prepared and c["watchdog.timeout"] and c["power.mode"] != "battery":
             try:
-                hal.watchdog(c["watchdog.timeout"], self._stuck)
+                hal.watchdog(max(30, c["watchdog.timeout"]), None, self._stuck)
             except OSError as e:
-                self.report("watchdog.timeout", e)
+                if c.given("watchdog.timeout"):
+                    self.report("watchdog.timeout", e)
         hal.pause(False)
         self._end.clear()
         if not self._prepared:
@@ -171,6 +184,8 @@ class Node(Router, Supervisor, Link):
             self.log.warning("no broker in the configuration (mqtt.host): running off-line")
         self._prepare_log(c)
         for condition, name in PARTS:
+            if bootrecord.safe() and name not in SAFE_PARTS:
+                continue
             if not condition or (c.given(condition[1:]) if condition[0] == "?" else c[condition]):
                 try:
                     full = "coldframe." + name
@@ -201,7 +216,9 @@ class Node(Router, Supervisor, Link):
         self.paused = False
         try:
             asyncio.core.run_until_complete(self._main)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as e:
+            if hal.bitten():
+                self._unstuck(e)
             print("The node has stopped. coldframe.resume() goes on, coldframe.status() shows how it is.")
         finally:
             self.paused = True

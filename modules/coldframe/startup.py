@@ -7,69 +7,107 @@ there is one, which is in charge then, and otherwise to a node from /config.json
 import sys
 import time
 
-from . import bootrecord, hal, log, store
+from . import bootrecord, forget, hal, log, store
 
 ROOT = "/"  # where the user's files are
-CRASH = "crash.log"  # there: the log of the life before, if that ended badly
-PAUSE = 10  # seconds before the restart after a failure of the node itself
+PAUSE = 10  # seconds before the restart after a failure
 
 _log = log.getLogger("startup")
 _errors = []  # texts for the node that comes up after a failure
+_lacks = False  # a program of the user's has failed
 
 
 def boot(scope):
     """The work of boot.py. scope: the global names in which the user's file runs. Never raises."""
     hal.dog_off()  # a soft reset leaves it running, and nothing would feed it at the REPL
-    safe = bootrecord.begin()
+    level = bootrecord.begin()
+    hal.note_restarts()
     _life_before()
-    if safe:
-        _log.critical("safe mode after %d failed boots: no file of yours is run", bootrecord.failed())
+    if level:
+        from . import recovery
+
+        _log.critical(recovery.left_out(level))
+        forget("recovery")
     elif store.exists(ROOT + "boot.py"):
-        bootrecord.mark(bootrecord.RUNNING)
+        bootrecord.mark(bootrecord.RUNNING, "app")
         _user(ROOT + "boot.py", scope)
-        bootrecord.mark(bootrecord.IDLE)
+        bootrecord.mark(bootrecord.IDLE, "")
 
 
 def _life_before():
-    # The log of a program that ended badly is kept in a file, before new lines take its place.
+    # A program that ended badly leaves a report, made from its log before new lines take the place.
+    if bootrecord.crashed:
+        from . import crash
+
+        crash.ROOT = ROOT
+        crash.after_reset()
+        forget("crash")
     if log.ring.recovered:
-        if bootrecord.crashed:
-            try:
-                log.save(ROOT + CRASH)
-            except OSError as e:
-                _log.warning("%s: %s", CRASH, e)
         _log.info("start number %d, reset cause: %s", bootrecord.boots(), hal.reset_cause())
 
 
 def main(scope):
     """The work of main.py. Returns when the REPL is to take over. Never raises."""
-    app = not bootrecord.safe()
+    app = bootrecord.level() == bootrecord.FULL
     if app and store.exists(ROOT + "main.py"):
-        bootrecord.mark(bootrecord.RUNNING)
+        bootrecord.mark(bootrecord.RUNNING, "app")
         # Its boot is sound after the usual time, if there is a timer to tell; else it counts as ended well for now.
         if not hal.later(60000, _sound):
             bootrecord.mark(bootrecord.IDLE)
         if _user(ROOT + "main.py", scope):
             bootrecord.mark(bootrecord.IDLE)
             return
+        if bootrecord.doing() == bootrecord.DIED:
+            return _restart()  # it has run well before
         app = False  # the program is broken, but the device can still be reached
     run(app)
 
 
 def run(app=True):
     """Run a node from /config.json until Ctrl-C. app: whether to load app.py."""
+    layer = "node"
     try:
         from .core import Node
 
-        node = Node(ROOT + "config.json")
+        config, old = _config()
+        layer = "config" if old else "node"
+        node = Node(config)
+        layer = "node"
         node.errors.extend(_errors)
+        node.lacks = _lacks
         if app:
-            node.service("app", lambda: load_app(node), once=True)
+            node.service("app", lambda: _app(node), once=True, layer="app")
         node.run()
     except Exception as e:
-        _failed("the node", e)
-        bootrecord.mark(bootrecord.FAILED)
+        _failed("the node", e, layer)
+        bootrecord.mark(bootrecord.FAILED, layer)
         _restart()
+
+
+def _config():
+    # (What the Node is to be made from, whether the present file has not been proven good).
+    path = ROOT + "config.json"
+    good = ROOT + "config.bak"
+    new = store.exists(path) and store.exists(good) and not store.same(path, good)
+    if new and bootrecord.level() >= bootrecord.OLD_CONFIG:
+        from .config import load
+
+        config, errors = load(good)
+        _errors.extend(errors)
+        return config, False
+    return path, new
+
+
+async def _app(node):
+    try:
+        await load_app(node)
+    except Exception as e:
+        from . import crash
+
+        sys.modules.pop("app", None)
+        crash.keep("%s: %s: %s" % ("app.py", type(e).__name__, e), e, "app")
+        node.lacks = True
+        raise
 
 
 async def load_app(node):
@@ -109,21 +147,37 @@ def _user(path, scope):
         else:
             run(path, scope)
         return True
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as e:
+        if hal.bitten():
+            _failed(path, e, "app")
+            bootrecord.mark(bootrecord.FAILED, "app")
+            hal.reset()
         print("%s was stopped." % path)
         return True
     except SystemExit:
         bootrecord.mark(bootrecord.IDLE)
         raise  # a soft reset on purpose
     except BaseException as e:  # CancelledError is no Exception
-        _failed(path, e)
-        bootrecord.mark(bootrecord.FAILED)
+        global _lacks
+
+        _failed(path, e, "app")
+        bootrecord.mark(bootrecord.FAILED, "app")
+        _lacks = True
         return False
 
 
-def _failed(what, e):
-    _log.exception("%s failed", what, exc_info=e)
-    _errors.append("%s: %s: %s" % (what, type(e).__name__, e))
+def _failed(what, e, layer):
+    from . import crash
+
+    text = "%s: %s: %s" % (what, type(e).__name__, e)
+    _errors.append(text)
+    try:
+        _log.exception("%s failed", what, exc_info=e)
+    except MemoryError:
+        pass
+    crash.ROOT = ROOT
+    crash.keep(text, e, layer)
+    forget("crash")
 
 
 def _restart():

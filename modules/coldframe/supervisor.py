@@ -1,14 +1,18 @@
 """Services of a node, and the watch over them."""
 
 import asyncio
+import gc
+
+from micropython import const
 
 from . import bootrecord, clock, hal
 from .config import keep_good
 from .schedule import read_due
 
 _SOUND = 60000  # ms of running after which a boot is sound
-_TRUST = 3600000  # ms of running in safe mode after which the next boot is a normal one
+_SILENT = const(60000)  # ms without a beat() after which a service that had given one is taken for stuck
 _ERRORS = 8  # texts kept in Node.errors
+_HUNGRY = const(5)  # times that the heap may be full with nothing left to free, before the device restarts
 
 
 class Service:
@@ -16,25 +20,41 @@ class Service:
 
     task = None
     alive = False
+    done = False  # it has come to its end without a failure
     restarts = 0
+    beaten = None  # clock.ms() of the last beat(), None if it gives none
+    silent = False  # it was started anew because it had stopped giving them
 
-    def __init__(self, name, function, once):
+    def __init__(self, name, function, once, layer):
         self.name = name
         self.function = function
         self.once = once
+        self.layer = layer
+
+    def beat(self):
+        """Prove life. A service that has called this once must go on to do so at least once a minute."""
+        self.beaten = clock.ms()
+        self.silent = False
 
 
 class Supervisor:
     """The part of a Node that starts services, watches them and judges the boot."""
 
-    def service(self, name, function, once=False):
+    lacks = False  # a program of the user's has failed to start, and the node runs without it
+    announces = False  # see recovery.announce()
+    _trial = None  # clock.ms() at which all layers are tried again, or trusted for good
+    _hungry = 0  # how often the heap was full lately
+    _hungry_since = 0
+
+    def service(self, name, function, once=False, layer="node"):
         """Add a service: a coroutine function without arguments that runs as long as the node does.
 
         It runs as a task of its own. An exception in it is logged, and it is started again after 1 second, then 2,
-        4 ... up to 5 minutes; the other services go on. once: it is to run only once, even if it fails. Returns a
-        Service.
+        4 ... up to 5 minutes; the other services go on. once: it is to run only once, even if it fails. layer: whose
+        code it is, "node", "component" or "app": what is left out if it makes the device crash again and again.
+        Returns a Service; if its code loops, it should call beat() of that, so that a loop that hangs is noticed.
         """
-        service = Service(name, function, once)
+        service = Service(name, function, once, layer)
         self.services.append(service)
         if self._started is not None:
             service.task = asyncio.create_task(self._guard(service))
@@ -47,11 +67,15 @@ class Supervisor:
             try:
                 service.alive = True
                 await service.function()
+                service.done = True
                 return
             except KeyboardInterrupt:
                 # Ctrl-C happened to hit this service: it must be there again when the node is resumed.
                 service.task = asyncio.create_task(self._guard(service))
                 raise
+            except asyncio.CancelledError:
+                if not service.silent or service.task is None:
+                    raise
             except Exception as e:
                 service.alive = False
                 self.report("service " + service.name, e)
@@ -67,8 +91,35 @@ class Supervisor:
         """Log an exception with its traceback and remember it in errors. topic: the Topic whose function has failed."""
         if topic:
             topic.errors += 1
-        self.log.exception("%s failed", where, exc_info=exception)
-        self._error("%s: %s: %s" % (where, type(exception).__name__, exception))
+        if isinstance(exception, MemoryError):
+            self._starving(where, exception)
+        try:
+            self.log.exception("%s failed", where, exc_info=exception)
+            self._error("%s: %s: %s" % (where, type(exception).__name__, exception))
+        except MemoryError:
+            gc.collect()
+
+    def _starving(self, where, exception):
+        # One allocation that was too large is an error like others. But if the heap is full and nothing can be
+        # freed, the node cannot work, and only a restart helps.
+        gc.collect()
+        if not hasattr(gc, "mem_free") or gc.mem_free() > (gc.mem_free() + gc.mem_alloc()) // 20:
+            return
+        now = clock.ms()
+        if not self._hungry or now - self._hungry_since > 300000:
+            self._hungry_since = now
+            self._hungry = 0
+        self._hungry += 1
+        if self._hungry >= _HUNGRY:
+            self.fail("the heap is full: " + where, exception, "" if bootrecord.level() else "app")
+
+    def fail(self, cause, exception=None, layer=""):
+        """Restart the device because of a failure: with a report (see crash.keep()), and as a failed boot."""
+        from . import crash
+
+        layer = crash.keep(cause, exception, layer)
+        bootrecord.mark(bootrecord.FAILED, layer)
+        hal.reset()
 
     def _error(self, text):
         if text not in self.errors:
@@ -76,9 +127,17 @@ class Supervisor:
             del self.errors[:-_ERRORS]
 
     def _stuck(self):
-        # The watchdog is about to reset the chip.
-        self.log.critical("stuck for %d s, restarting", self.config["watchdog.timeout"])
+        # From the watchdog, in the middle of what does not end: the next is a KeyboardInterrupt there.
+        self.log.critical("stuck for %d s, restarting", max(30, self.config["watchdog.timeout"]))
         bootrecord.mark(bootrecord.FAILED)
+        return True
+
+    def _unstuck(self, exception):
+        # That KeyboardInterrupt has come out of it.
+        from . import crash
+
+        place = crash.where(crash.traceback(exception))
+        self.fail("watchdog: stuck in " + (place or "an unknown place"), exception)
 
     def _stray(self, loop, context):
         # An exception that ended a task of the user's own.
@@ -87,19 +146,44 @@ class Supervisor:
     async def _pulse(self):
         # The heartbeat of the node: feeds the watchdog, starts the readings that are due, judges the boot.
         while True:
+            now = clock.ms()
             hal.feed()
+            self._look_after(now)
             wait = read_due(self)
-            if not self._sound and clock.ms() - self._started > (_TRUST if bootrecord.safe() else _SOUND):
-                self._judge()
+            if not self._sound:
+                if now - self._started > _SOUND:
+                    self._judge(now)
+            elif self._trial and now > self._trial:
+                self._trial = None
+                from .recovery import again
+
+                again(self)
             await asyncio.sleep_ms(wait)
 
-    def _judge(self):
+    def _look_after(self, now):
+        # A service that does not live is started anew. If that is no help and the node cannot do without it, the device
+        # is.
+        for service in self.services:
+            task = service.task
+            if task and task.done():
+                if service.alive and not service.once and not service.done:
+                    service.task = asyncio.create_task(self._guard(service))  # its guard was lost: no heap
+            elif service.beaten is not None and now - service.beaten > _SILENT:
+                text = "service %s: no sign of life for a minute" % service.name
+                self.log.error(text)
+                self._error(text)
+                if service.silent and service.layer == "node":
+                    self.fail(text, None, "node")
+                service.silent = True
+                service.beaten = now
+                task.cancel()
+
+    def _judge(self, now):
         # The boot is old enough to be called sound, if all services are well.
         if not all(s.alive or s.once for s in self.services):
             return
         self._sound = True
-        if bootrecord.safe():
-            bootrecord.clear()
+        self._trial = now + bootrecord.hold() * 1000
         bootrecord.mark(bootrecord.SOUND)
         self.emit("sound")
         if self._path:

@@ -337,6 +337,13 @@ static mp_obj_t board_cut(void) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(board_cut_obj, board_cut);
 
+// interrupt(): as if Ctrl-C were pressed, at the end of the event that is being dispatched.
+static mp_obj_t board_interrupt(void) {
+    interrupt = true;
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(board_interrupt_obj, board_interrupt);
+
 // ---- start ----
 
 static void read_command_line(void) {
@@ -590,6 +597,7 @@ static const mp_rom_map_elem_t globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_run), MP_ROM_PTR(&board_run_obj) },
     { MP_ROM_QSTR(MP_QSTR_reset), MP_ROM_PTR(&board_reset_obj) },
     { MP_ROM_QSTR(MP_QSTR_cut), MP_ROM_PTR(&board_cut_obj) },
+    { MP_ROM_QSTR(MP_QSTR_interrupt), MP_ROM_PTR(&board_interrupt_obj) },
     { MP_ROM_QSTR(MP_QSTR_watchdog), MP_ROM_PTR(&board_watchdog_obj) },
     { MP_ROM_QSTR(MP_QSTR_timer), MP_ROM_PTR(&board_timer_obj) },
     { MP_ROM_QSTR(MP_QSTR_TIMERS), MP_ROM_INT(SIM_EVENTS - SIM_TIMER_FIRST) },

@@ -60,7 +60,7 @@ def test_wrong_values_are_named_and_replaced():
             'log.level: expected one of DEBUG, INFO, WARNING, ERROR, CRITICAL, got "LOUD"',
             "mqtt.host: expected a text, got 5",
             'mqtt.port: expected 1 to 65535, got "x"',
-            "watchdog.timeout: expected 30 to 3600, got true",
+            "watchdog.timeout: expected 0 to 3600, got true",
         ],
     )
     c = config.Config(data)

@@ -22,8 +22,10 @@ def _fresh(**files):
         store.write(name.replace("_py", ".py").replace("_json", ".json"), text)
     store.remove(bootrecord.FILE)
     hal.keep(b"")
-    bootrecord._state = None
+    store.remove("t_crash.new")
+    bootrecord._state = bootrecord._filed = None
     startup._errors.clear()
+    startup._lacks = False
     sys.modules.pop("app", None)
     seen.clear()
     coldframe.node = None
@@ -97,7 +99,7 @@ def test_a_main_that_ends_in_a_cancelled_task_leaves_a_node():
 def test_ctrl_c_in_main_leads_to_the_repl():
     _fresh(t_main_py="raise KeyboardInterrupt\n")
     minitest.equal(_run(startup.main, _scope()), None)
-    minitest.equal(bootrecord._load()[1], bootrecord.IDLE)
+    minitest.equal(bootrecord.doing(), bootrecord.IDLE)
 
 
 def test_no_files_at_all():
@@ -147,13 +149,13 @@ def test_a_failure_of_the_node_itself_restarts_the_device():
 
     _fresh()
     real = core.Node, hal.reset, startup.PAUSE
-    core.Node, hal.reset, startup.PAUSE = Broken, lambda: seen.append("reset"), 0
+    core.Node, hal.reset, startup.PAUSE = Broken, lambda *args: seen.append("reset"), 0
     try:
         startup.main(_scope())
     finally:
         core.Node, hal.reset, startup.PAUSE = real
     minitest.equal(seen, ["reset"])
-    minitest.equal(bootrecord._load()[1], bootrecord.FAILED)
+    minitest.equal(bootrecord.doing(), bootrecord.FAILED)
 
 
 def test_a_task_of_the_users_that_fails_is_reported():
@@ -172,11 +174,8 @@ def test_safe_mode_runs_nothing_of_the_users():
         app_py="def setup(node):\n    node.app = 1\n",
         t_config_json='{"name": "shed"}',
     )
-    for _ in range(3):
-        bootrecord.mark(bootrecord.FAILED)
-        bootrecord._state = None
-        startup.boot(_scope())
-        seen.clear()
+    bootrecord.ask_safe()
+    bootrecord._state = bootrecord._filed = None
     startup.boot(_scope())
     node = _run(startup.main, _scope())
     minitest.equal(seen, ["node"])

@@ -167,23 +167,6 @@ def test_a_broken_config(make_node: MakeNode, peer: Peer) -> None:
     node.repl("import coldframe; assert coldframe.node.errors")
 
 
-def test_a_program_that_hangs_ends_in_safe_mode(make_node: MakeNode, peer: Peer) -> None:
-    node = make_node(
-        {"app.py": "def setup(node):\n    while True:\n        pass\n"}, watchdog={"timeout": 30}
-    )
-    node.world(speed=30)
-    node.start()
-    for _ in range(3):
-        node.wait_for("stuck for 30 s, restarting", 30)
-    node.wait_for("safe mode after 3 failed boots", 30)
-    online(peer)
-    info = sysinfo(peer)
-    assert info["safe"] is True and info["failed_boots"] == 3 and info["boots"] == 4
-    # An hour later it trusts the program again.
-    node.world(speed=1000)
-    until(lambda: node.get("boot.rec")[2] == 0, "the end of safe mode")
-
-
 def test_power_cuts_lead_to_no_safe_mode(make_node: MakeNode, peer: Peer) -> None:
     node = make_node({"app.py": "def setup(node):\n    node.action('./x')(lambda: 'y')\n"})
     for count in range(1, 5):

@@ -3,7 +3,7 @@
 Here is what every start needs, the same for all chips; the one file of this chip that is imported at the end replaces
 what is not. What is needed now and then is in more.py, which is imported when it is first asked for:
 soft_reset(), deepsleep(ms), bootloader(), pins(), board(), commit(), led(on), uart(config), watchdog(timeout),
-later(delay, function). deepsleep() and what is kept over it are in sleep.py.
+later(delay, function), interrupt(), note_restarts(). deepsleep() and what is kept over it are in sleep.py.
 """
 
 import sys
@@ -24,6 +24,7 @@ RTC_DRIFTS = False  # the RTC goes wrong by seconds in minutes, and stands still
 DOG_TIMER = None  # number of the timer for the watchdog; None = there are no timers
 SLEEP_LONGEST = 1 << 30  # ms that machine.deepsleep() takes at most; 12 days
 SLEPT = None  # where deep sleep is made up with a reset: whether this start is the end of one
+LASTING = False  # whether keep() outlives a loss of power as well
 
 _dog = None
 
@@ -35,7 +36,8 @@ def unique_id():
 
 
 def reset_cause():
-    """Why the chip started: "power", "hard", "watchdog", "soft", "deepsleep" or "unknown"."""
+    """Why the chip started: "power", "hard" (the button), "watchdog", "crash", "soft" (a program), "deepsleep" or
+    "unknown"."""
     if SLEPT:
         return "deepsleep"
     get = getattr(machine, "reset_cause", None)
@@ -63,8 +65,21 @@ def kept():
     return None
 
 
-def reset():
-    """Restart the chip."""
+def reset(why="", safe=False):
+    """Restart the chip on purpose: the boot that ends is no failed one.
+
+    why: what asked for it, for the log and coldframe.reset_reason(). safe: the next boot is one in safe mode.
+    """
+    from coldframe import bootrecord
+
+    if why:
+        from coldframe import log
+
+        log.getLogger("restart").warning(why)
+    if safe:
+        bootrecord.ask_safe()
+    else:
+        bootrecord.intend()
     if hasattr(machine, "reset"):
         machine.reset()
     sys.exit(42)
@@ -78,6 +93,11 @@ def feed():
     """Tell the watchdog that the program lives. Does nothing if it was not started."""
     if _dog:
         _dog.feed()
+
+
+def bitten():
+    """Whether a KeyboardInterrupt came from the watchdog, and not from a person."""
+    return _dog is not None and _dog.bitten
 
 
 def pause(on):

@@ -1,14 +1,17 @@
 """ESP32, ESP32-C3, ESP32-S3."""
 
+import sys
+
 import esp32
-from micropython import const
 
 # MicroPython says HARD_RESET here after a crash and after machine.reset(); the button counts as power. A crash must
-# not pass for a person at the button, who makes no boot a failed one.
-HARD = "soft"
-# The hardware watchdog of ESP-IDF cannot be stopped again by a program, so it is left alone; the timer does the work.
-SUBSECOND = const(1000)  # microseconds
-DOG_TIMER = const(0)
+# not pass for a person at the button, who makes no boot a failed one; machine.reset() is noted by note_restarts().
+HARD = "crash"
+LASTING = True
+SUBSECOND = 1000  # microseconds
+# The hardware watchdog of ESP-IDF cannot be stopped again by a program, so it is left alone; the timer does the work:
+# the last one that there is, since programs take the first.
+DOG_TIMER = 1 if "C3" in getattr(sys.implementation, "_machine", "") else 3
 
 
 def keep(data):

@@ -1,5 +1,6 @@
 """ESP8266."""
 
+import machine
 from micropython import const
 from .words import load as _load
 from .words import store as _store
@@ -23,3 +24,9 @@ def keep(data):
 
 def kept():
     return _load(_RTC)
+
+
+def reset_cause():
+    """See hal.reset_cause(). The numbers are those of rst_reason in Espressif's SDK (user_interface.h)."""
+    n = machine.reset_cause()
+    return ("power", "watchdog", "crash", "watchdog", "soft", "deepsleep", "hard")[n] if n < 7 else "unknown"

@@ -1,5 +1,7 @@
 """The part of coldframe.hal that is needed now and then; see there."""
 
+import io
+import os
 import sys
 
 from coldframe import hal
@@ -8,8 +10,22 @@ from coldframe.hal import machine
 _led = None
 
 
+class _CtrlC(io.IOBase):
+    # A terminal at which somebody presses Ctrl-C.
+
+    def readinto(self, data):
+        data[0] = 3
+        return 1
+
+    def write(self, data):
+        return len(data)
+
+
 def soft_reset():
     """Restart MicroPython, not the chip."""
+    from coldframe import bootrecord
+
+    bootrecord.intend()
     if hasattr(machine, "soft_reset"):
         machine.soft_reset()
     sys.exit(0)
@@ -31,6 +47,9 @@ def bootloader():
     """Restart into the loader that takes a new firmware over USB or serial. RuntimeError where there is none."""
     if not hasattr(machine, "bootloader"):
         raise RuntimeError("this board has no bootloader that can be entered from here")
+    from coldframe import bootrecord
+
+    bootrecord.intend()
     machine.bootloader()
 
 
@@ -146,25 +165,72 @@ def uart(config):
     return machine.UART(config["uart"], config["baud"], rxbuf=hal.RXBUF, timeout=0, **options)
 
 
-def watchdog(timeout, before=None):
+def watchdog(timeout, before=None, stuck=None):
     """Start the watchdog: if hal.feed() is not called for timeout seconds, the chip is reset.
 
-    before: function that is called before that, if the chip is still able to (a timer does it, in the middle of
-    whatever the program is stuck in). Raises OSError where the board has nothing to do it with.
+    stuck: function that is called before that, if the chip is still able to (a timer does it, in the middle of
+    whatever the program is stuck in). If it returns True, that program gets a KeyboardInterrupt, and five seconds to
+    end. before: function that is called right before the reset. Raises OSError where the board has nothing to do it
+    with.
     """
     from .dog import Dog
 
-    hal._dog = Dog(timeout * 1000, before)
+    dog = hal._dog or Dog()
+    dog.start(timeout * 1000, before, stuck)
+    hal._dog = dog
 
 
 def later(delay, function):
-    """Call function() once, delay milliseconds from now, whatever program runs. False if no timer is there for it."""
+    """Call function() once, about delay milliseconds from now, whatever program runs. False if no timer is there."""
+    from .dog import Dog
+
     if hal.DOG_TIMER is None or not hasattr(machine, "Timer"):
         return False
+    hal._dog = hal._dog or Dog()
     try:
-        machine.Timer(hal.DOG_TIMER).init(
-            mode=machine.Timer.ONE_SHOT, period=delay, callback=lambda _: function()
-        )
+        hal._dog.later(delay, function)
     except OSError:  # there are no more timers
         return False
     return True
+
+
+def interrupt():
+    """Raise KeyboardInterrupt in the program that runs, from within a timer's callback, as its very last action.
+
+    No jump may follow in that callback, or the exception is raised there. Does nothing where there is no way.
+    """
+    notify = getattr(os, "dupterm_notify", None)
+    if notify is None:
+        return
+    before = os.dupterm(_CtrlC())
+    notify(None)
+    os.dupterm(before)
+    return
+
+
+def note_restarts():
+    """See that machine.reset() and the like, called by the user's program, are known for what they are.
+
+    Does nothing where the machine module is in ROM and cannot be changed; there the chip tells (ESP8266).
+    """
+    from coldframe import bootrecord
+
+    def wrap(name, what):
+        function = getattr(machine, name, None)
+        if function is None:
+            return
+
+        def noted(*args):
+            bootrecord.intend(what)
+            if what == bootrecord.ASLEEP:
+                hal.dog_off()
+            return function(*args)
+
+        try:
+            setattr(machine, name, noted)
+        except AttributeError:
+            pass
+
+    wrap("reset", bootrecord.PROGRAM)
+    wrap("bootloader", bootrecord.PROGRAM)
+    wrap("deepsleep", bootrecord.ASLEEP)

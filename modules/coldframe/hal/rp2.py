@@ -8,6 +8,7 @@ from .words import store as _store
 # Registers of the watchdog (RP2040 datasheet, 4.7.6). Its scratch registers 0 to 3 are free for programs; a
 # watchdog or software reset leaves them, a loss of power clears them.
 _CTRL = const(0x40058000)
+_REASON = const(0x40058008)
 _ENABLE = const(0x40000000)
 _SCRATCH = const(0x4005800C)
 
@@ -22,6 +23,15 @@ def keep(data):
 
 def kept():
     return _load(_SCRATCH)
+
+
+def reset_cause():
+    """See hal.reset_cause(). The watchdog makes every reset by software, too; its register tells the two apart."""
+    if SLEPT:
+        return "deepsleep"
+    if machine.reset_cause() != machine.WDT_RESET:
+        return "power"  # or the RUN pin
+    return "soft" if machine.mem32[_REASON] & 2 else "watchdog"
 
 
 def dog_off():
@@ -51,3 +61,8 @@ def doze(ms):
         ms -= part
     machine.mem32[_SLEPT] = _MARK
     machine.reset()
+
+
+def dog_on():
+    """Let it go on."""
+    machine.mem32[_CTRL + 0x2000] = _ENABLE  # set bits

@@ -14,8 +14,11 @@ def deepsleep(ms):
     On chips that have no deep sleep the processor waits with its clocks low and is then reset. The sleep may be
     shorter than asked for (hal.SLEEP_LONGEST). RuntimeError on a machine that has neither.
     """
+    from coldframe import bootrecord
+
     machine = hal.machine
     hal.dog_off()
+    bootrecord.intend(bootrecord.ASLEEP)
     if hal.SLEPT is not None:  # there is no real one
         hal.doze(ms)
     elif hasattr(machine, "deepsleep"):

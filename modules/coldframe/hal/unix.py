@@ -32,6 +32,13 @@ def wireless():
     return not radio.wired()
 
 
+def interrupt():
+    """See hal.interrupt()."""
+    import _simboard
+
+    _simboard.interrupt()
+
+
 def name_servers():
     """IPv4 addresses of the PC's name servers; [] if there are none."""
     return [
