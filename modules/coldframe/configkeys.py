@@ -129,6 +129,19 @@ KEYS = (
     # Seconds without any network after which the chip is restarted, as the last resort, and once only: not again until
     # it has been in a network. 0 = never.
     ("wifi.reset_after", "int", 7200, (0, 604800)),
+    # Answer questions for `NAME.local` and for devices of the kind `_coldframe._tcp` (mDNS). Pico W and ESP32 answer
+    # for their name in any case.
+    ("wifi.mdns", "bool", False, ()),
+    # A light that shows how the connection is, see [Wi-Fi](wifi.md#the-light); `{}` is the board's own.
+    ("wifi.led", "dict", None, ()),
+    # Its pin.
+    ("wifi.led.pin", "int", None, (0, 99)),
+    # Whether it shines when the pin is low. For the board's own light this is known.
+    ("wifi.led.active_low", "bool", None, ()),
+    # Whether it shines while all is well; if not, it is dark then.
+    ("wifi.led.steady", "bool", True, ()),
+    # Blink once for every message that comes in.
+    ("wifi.led.pulse", "bool", False, ()),
     # Least important messages that the log keeps.
     ("log.level", "str", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")),
     # Least important messages that are printed on the console; `OFF` = none.

@@ -21,6 +21,8 @@ PARTS = (
     ("", "recovery"),
     ("watchdog.broker", "brokerdog"),
     ("?power", "power"),
+    ("?wifi.led", "led"),
+    ("wifi.mdns", "mdns"),
     ("wifi.networks", "wifi"),
     ("", "timekeeper"),
     ("time.mqtt", "timemqtt"),
@@ -32,6 +34,8 @@ PARTS = (
 SAFE_PARTS = (
     "recovery",
     "power",
+    "led",
+    "mdns",
     "wifi",
     "setup",
     "improv",

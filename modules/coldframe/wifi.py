@@ -60,6 +60,7 @@ class Wifi:
     seen = None  # what the last scan has found, see nearby()
     static = False  # the interface has an address of ours and not DHCP's
     used = False  # an attempt was made since the radio was started
+    told = None  # which network the driver was told last, where each time costs a write to the flash
     first = None  # async function: a short way to try once; gives the SSID that it has joined, or None
     bssid = channel = None  # of the access point, if a scan has told them
     _trial = 0  # 1: somebody wants to try a network, 2: does so, 3: has joined it
@@ -112,17 +113,19 @@ class Wifi:
         """
         return more("nearby", self, fresh)
 
-    async def try_join(self, ssid, password, timeout=20):
-        """Try a network. Returns "" if it has been joined, else why not.
+    async def try_join(self, ssid, password, timeout=20, check=None):
+        """Try a network. Returns "" if all went well, else why not.
 
-        A network that was joined is left for it. The one that was tried stays joined for a minute, for further tests,
-        or until back() is called or networks is set; then the known networks are joined again (and if it is one of them
-        now, it is not even left). timeout in seconds. RuntimeError if there is a trial already.
+        A network that was joined is left for it. check: async function that is awaited while the network is joined and
+        gives "" or what is wrong, too. If all went well the network stays joined for another minute, or until back() is
+        called or networks is set; then the known networks are joined again (and if it is one of them now, it is not
+        even left). timeout: seconds to join it. RuntimeError if there is a trial already.
         """
         if self._trial:
             raise RuntimeError("wifi: somebody else is trying a network")
         self._trial = 1
         self._woken.set()
+        error = "cancelled"
         try:
             self._start()
             while self._trial == 1 and self.state != "off":  # run() is in the middle of something
@@ -130,14 +133,14 @@ class Wifi:
             self._trial = 2
             error = await self._join({"ssid": ssid, "password": password}, None, timeout * 1000)
             if not error:
+                self.ssid = ssid
+                error = (await check() if check else "") or ""
+        finally:
+            if error:
+                self.back()
+            else:
                 self._trial = 3
                 self._ended = clock.ms() + _LINGER
-                self.ssid = ssid
-        except BaseException:
-            self.back()
-            raise
-        if error:
-            self.back()
         return error
 
     def back(self):

@@ -14,7 +14,7 @@ _ROUNDS = const(5)  # failed rounds between two restarts of the radio
 def prepare(w):
     """Tell the network module what must be known before the radio starts."""
     c = w.node.config
-    name = host(w.node.fill(c["wifi.hostname"]))
+    name = host(w, w.node.fill(c["wifi.hostname"]))
     # What the driver does not like must not cost the connection.
     for setting, value in (("country", c["wifi.country"]), ("hostname", name)):
         if value:
@@ -24,7 +24,7 @@ def prepare(w):
                 w.log.warning("wifi.%s: %s not accepted: %s", setting, value, e)
 
 
-def host(name):
+def host(w, name):
     """What a host name may hold of a name: letters, digits and hyphens, 32 at most on the smallest chip."""
     text = "".join(c if c.isalpha() and c < "{" or c.isdigit() else "-" for c in name)
     return text[:32].strip("-") or "coldframe"
@@ -68,7 +68,13 @@ def connect(w, item, bssid):
         bssid = bytes(int(part, 16) for part in text.split(":"))
     if bssid:
         options["bssid"] = bssid
-    w.wlan.connect(item["ssid"], item.get("password") or None, **options)
+    what = (item["ssid"], item.get("password") or None, bssid)
+    if hal.JOIN_WRITES and what == w.told:
+        w.wlan.connect()
+        return
+    w.wlan.connect(what[0], what[1], **options)
+    if hal.JOIN_WRITES:
+        w.told = what
 
 
 def _fixed(w, own):

@@ -14,7 +14,8 @@ def rank(w):
 
     access: [RSSI, BSSID, channel, how many access points the network has], of the one that was heard best. The best
     network is the one that was heard best, with some favour for the one that was joined last. Those that were not heard
-    follow, for they may be hidden or far away.
+    follow, if some network keeps its name to itself, and in every fourth round anyway: an attempt costs seconds, and on
+    an ESP8266 a write to the flash.
     """
     last = w.ssid
     if last is None:
@@ -23,7 +24,10 @@ def rank(w):
         except (OSError, ValueError):
             pass
     best = {}  # SSID -> access
+    doubt = w.failed % 4 == 0
     for ssid, bssid, channel, rssi, _, _ in scan(w):
+        if not ssid:
+            doubt = True
         known = best.get(ssid)
         if known is None:
             best[ssid] = [rssi, bssid, channel, 1]
@@ -38,6 +42,8 @@ def rank(w):
         if times and w.failed % (1 << min(times, _PATIENCE)):
             continue
         access = best.get(ssid)
+        if not (access or doubt):
+            continue
         rssi = access[0] if access else -200
         if times:
             rssi -= 100

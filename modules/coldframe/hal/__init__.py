@@ -22,6 +22,8 @@ DOG_LONGEST = 0  # longest time in ms that the hardware watchdog can wait; 0 = n
 SUBSECOND = 0  # how many of the RTC's own parts of a second are a millisecond; 0: it has none
 RTC_DRIFTS = False  # the RTC goes wrong by seconds in minutes, and stands still over a reset
 DOG_TIMER = None  # number of the timer for the watchdog; None = there are no timers
+JOIN_WRITES = False  # whether the flash is written to when the station is told which network to join
+MDNS = False  # whether the chip's network stack itself answers for NAME.local
 SLEEP_LONGEST = 1 << 30  # ms that machine.deepsleep() takes at most; 12 days
 SLEPT = None  # where deep sleep is made up with a reset: whether this start is the end of one
 LASTING = False  # whether keep() outlives a loss of power as well

@@ -12,6 +12,7 @@ SUBSECOND = 1000  # microseconds
 # The hardware watchdog of ESP-IDF cannot be stopped again by a program, so it is left alone; the timer does the work:
 # the last one that there is, since programs take the first.
 DOG_TIMER = 1 if "C3" in getattr(sys.implementation, "_machine", "") else 3
+MDNS = True
 
 
 def keep(data):

@@ -14,6 +14,7 @@ SUBSECOND = const(1)
 RTC_DRIFTS = True
 DOG_TIMER = const(-1)
 SLEEP_LONGEST = const(4200000)  # the counter of the sleep ends after 71 minutes
+JOIN_WRITES = True
 RXBUF = const(512)
 UART_PINS = False  # they are fixed
 

@@ -14,6 +14,7 @@ _SCRATCH = const(0x4005800C)
 
 DOG_LONGEST = const(8000)  # ms; the counter of the hardware ends at 8388
 DOG_TIMER = const(-1)
+MDNS = True
 LED = "LED"  # on the Pico W the light hangs on the Wi-Fi chip, and only this name reaches it
 
 

@@ -203,6 +203,11 @@ class WLAN:
         """(address, mask, gateway, name server); sets a static one if given, "dhcp" goes back."""
         if addresses is None:
             return _addresses(self._if)
+        if addresses != "dhcp":
+            for text in addresses:
+                parts = text.split(".")
+                if len(parts) != 4 or not all(p.isdigit() and int(p) < 256 for p in parts):
+                    raise ValueError("invalid arguments")
         if self._if == STA_IF:
             radio.static = None if addresses == "dhcp" else tuple(addresses)
 
