@@ -3,7 +3,8 @@
     python3 scripts/docs.py            write them
     python3 scripts/docs.py --check    exit with 1 if one is not what the code says
 
-docs/config.md is made from modules/coldframe/configkeys.py: its rows, and the comment above each row.
+docs/config.md and docs/config.schema.json are made from modules/coldframe/configkeys.py: its rows, and the comment
+above each row.
 docs/conformance.md is made from tests/conformance/*.toml and the marks in the tests: see kit/conformance.py.
 """
 
@@ -16,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kit import conformance, ui
+from kit import configschema, conformance, ui
 
 ROOT = Path(__file__).resolve().parent.parent
 KEYS = ROOT / "modules/coldframe/configkeys.py"
@@ -81,6 +82,10 @@ mistakes is reported and kept as `/wifi.broken`, with stars over its passwords; 
 same. If `/config.json` is broken, its networks are used but `/wifi.json` stays until they can be written.
 
 ## The keys
+
+[config.schema.json](config.schema.json) describes the file to editors (JSON Schema, draft 2020-12): with
+`"$schema": "config.schema.json"` as its first line and a copy of that file beside it, or with the setting
+`json.schemas` of Visual Studio Code, an editor completes the keys, shows what they do and marks what is wrong.
 
 Where a text may hold `{id}`, that is replaced by the chip's number in hex, `{short}` by the last six digits of it,
 and `{name}` by the name of the device.
@@ -186,10 +191,16 @@ def config_page(keys: Sequence[Key]) -> str:
     return HEAD + "".join(rows)
 
 
+def schema_file(keys: Sequence[Key]) -> str:
+    """The text of docs/config.schema.json."""
+    return json.dumps(configschema.schema(keys), indent=1, ensure_ascii=False) + "\n"
+
+
 def pages() -> dict[Path, str]:
     """Every generated page with the text that it should have."""
     return {
         ROOT / "docs/config.md": config_page(read_keys()),
+        ROOT / "docs/config.schema.json": schema_file(read_keys()),
         ROOT / "docs/conformance.md": conformance.page(),
     }
 

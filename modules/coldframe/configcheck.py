@@ -132,7 +132,7 @@ def _value(value, row, end=None):
     wrong = None
     if kind == "any" or kind == "free" and isinstance(value, dict):
         if not _is_free(value, 0):
-            wrong = "texts without NUL and half characters, numbers that are numbers"
+            wrong = "whole characters and numbers that are numbers in it"
     elif kind in ("strs", "ints", "nums"):
         wrong = "a list [...]"
     elif kind == "free":
@@ -165,7 +165,7 @@ def _value(value, row, end=None):
 def _is_free(value, depth):
     # Whether a value that the table says nothing of can be written as JSON again, and sent.
     if isinstance(value, str):
-        return _is_text(value)
+        return _is_whole(value)
     if isinstance(value, float):
         return value - value == 0  # neither infinite nor NaN
     if isinstance(value, (dict, list)):
@@ -173,13 +173,17 @@ def _is_free(value, depth):
             return False
         if isinstance(value, list):
             return all(_is_free(item, depth + 1) for item in value)
-        return all(_is_text(key) and _is_free(item, depth + 1) for key, item in value.items())
+        return all(_is_whole(key) and _is_free(item, depth + 1) for key, item in value.items())
     return True
 
 
 def _is_text(text):
     # Whether an MQTT packet may hold it: no NUL, and no half of a surrogate pair, which JSON can write down.
-    return all(c != "\0" and not 0xD800 <= ord(c) <= 0xDFFF for c in text)
+    return "\0" not in text and _is_whole(text)
+
+
+def _is_whole(text):
+    return not any(0xD800 <= ord(c) <= 0xDFFF for c in text)
 
 
 def show(value):

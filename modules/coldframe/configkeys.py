@@ -13,6 +13,8 @@ limits  (lowest, highest) of a number, (shortest, longest) of a text in bytes, a
 """
 
 KEYS = (
+    # For editors: where `config.schema.json` is. The device does not look at it.
+    ("$schema", "str", None, (0, 255)),
     # Name of the device, as people call it. May hold `{id}`, the chip's number in hex, or `{short}`, its end.
     ("name", "str", "coldframe-{short}", (1, 63)),
     # Host name or address of the MQTT broker, or a URL: `mqtt://host`, `mqtts://user:password@host:8883`. Without it

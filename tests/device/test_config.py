@@ -129,8 +129,8 @@ def test_every_kind():
             ({"whole": [1.5]}, "whole[0]: expected -1 to 300, got 1.5"),
             ({"numbers": [True]}, "numbers[0]: expected a number, got true"),
             ({"own": 3}, "own: expected an object {...}, got 3"),
-            ({"own": {"a": [float("nan")]}}, "own: expected texts without NUL and half characters, numbers that "
-             "are numbers, got an object {...}"),
+            ({"own": {"a": [float("nan")]}}, "own: expected whole characters and numbers that "
+             "are numbers in it, got an object {...}"),
             ({"mode": "x"}, 'mode: expected one of normal, battery, got "x"'),
         ):  # fmt: skip
             errors = []
