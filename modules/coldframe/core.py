@@ -130,8 +130,9 @@ class Node(Router, Supervisor, Link):
         """Call function whenever something happens, in the order of the calls of on().
 
         event: "up", "down" (the connection to the broker), "message" (one has come in; no arguments), "wifi" (state),
-        "topic", "untopic" (a Topic was added, removed), "value" (Topic, the value that was published), "param" (a
-        parameter has changed), "clock" (seconds by which the time of day was moved), "sound" (the boot is), "stop".
+        "topic", "untopic" (a Topic was added, removed), "value" (Topic, the value that was published), "newparam",
+        "param" (a Param was declared, has changed), "clock" (seconds by which the time of day was moved), "sound" (the
+        boot is), "stop".
         function: sync or async. What it raises is reported and stops nothing.
         """
         self._hooks.setdefault(event, []).append(function)

@@ -86,7 +86,9 @@ class Discovery:
                     return  # up() comes
                 from .discoverydoc import announce
 
-                await announce(node)
+                # The values of new entities have gone out before Home Assistant knew of them.
+                if await announce(node):
+                    self.states = True
                 self.last = clock.ms()
                 if self.states:
                     self.states = False
@@ -103,7 +105,7 @@ class Discovery:
         # Home Assistant does not know the values that the broker does not keep.
         node = self.node
         for topic in tuple(node.topics):
-            if topic.read and not topic.retain and (topic.meta or topic.topic == "./SYSINFO"):
+            if topic.read and not topic.retain and (topic.meta is not None or topic.topic == "./SYSINFO"):
                 await node.force(topic)
                 await asyncio.sleep_ms(50)
         if node._params:

@@ -20,6 +20,7 @@ _PAUSE = 5  # seconds between the document that removes entities and the one tha
 
 _PLAIN = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 KINDS = ("sensor", "binary_sensor", "switch", "number", "button", "select", "text", "light")
+_OF_PARAM = {"bool": "switch", "int": "number", "float": "number", "str": "text", "choice": "select"}
 # What Topic.meta calls it, what Home Assistant does.
 _KEYS = (
     ("unit", "unit_of_meas"),
@@ -78,11 +79,8 @@ class Plan:
     def __init__(self, node):
         c = node.config
         self.node = node
-        self.topics = [(t, t.every) for t in node.topics if getattr(t, "meta", None)]
-        self.params = ()
-        params = getattr(node, "_params", None)
-        if params:
-            self.params = tuple(sorted(node.params))
+        self.topics = [(t, t.every) for t in node.topics if t.meta is not None]
+        self.params = node._params.declared() if node._params else ()
         self.system = c["sysinfo.every"]
         self.wifi = bool(c["wifi.networks"])
         self.gone = ()  # rows (id, kind) of what is to be removed
@@ -121,8 +119,8 @@ class Plan:
                             d[short] = value
                     self.expire(d, self.system)
                     yield "SYSINFO_" + key, d
-        for name in self.params:
-            yield self.param(name)
+        for p in self.params:
+            yield self.param(p)
 
     def base(self, kind, cid, name):
         """What every entity has."""
@@ -186,39 +184,34 @@ class Plan:
             d.update(more)
         return cid, d
 
-    def param(self, name):
+    def param(self, p):
         """(id, dict) for a parameter."""
-        p = self.node.params[name]
-        value = p.value
-        cid = "PARAMS_" + cid_of("./" + name)
-        kind = "text"
-        if isinstance(value, bool):
-            kind = "switch"
-        elif getattr(p, "choices", None):
-            kind = "select"
-        elif isinstance(value, (int, float)):
-            kind = "number"
-        d = self.base(kind, cid, name)
-        quoted = json.dumps(name)
-        d["stat_t"] = self.node.resolve("./PARAMS")
-        d["cmd_t"] = self.node.resolve("./SET_PARAMS")
-        d["ent_cat"] = "config"
-        d["val_tpl"] = "{{ value_json[%s] }}" % quoted
-        d["cmd_tpl"] = "{%s: {{ value | tojson }}}" % quoted
+        kind = _OF_PARAM[p.kind]
+        cid = "PARAMS--" + cid_of("./" + p.name)
+        d = self.base(kind, cid, p.name)
+        quoted = json.dumps(p.name)
+        value = "{{ value_json[%s] }}" % quoted
+        command = "{%s: {{ value | tojson }}}" % quoted
         if kind == "switch":
-            d["val_tpl"] = "{{ 'ON' if value_json[%s] else 'OFF' }}" % quoted
-            d["cmd_tpl"] = "{%s: {{ 'true' if value == 'ON' else 'false' }}}" % quoted
+            value = "{{ 'ON' if value_json[%s] else 'OFF' }}" % quoted
+            command = "{%s: {{ 'true' if value == 'ON' else 'false' }}}" % quoted
         elif kind == "select":
             d["ops"] = [str(x) for x in p.choices]
-        elif kind == "number":
+        else:
             for short, limit in (("min", p.low), ("max", p.high)):
                 if limit is not None:
                     d[short] = limit
-            number(d, isinstance(value, int))
-            if p.unit:
-                d["unit_of_meas"] = p.unit
-        if name.startswith("every "):
-            d["en"] = False  # who wants it in the list of Home Assistant switches it on there
+            if kind == "text":
+                d["max"] = min(255, d.get("max", 255))
+            else:
+                number(d, p.kind == "int")
+                if p.unit:
+                    d["unit_of_meas"] = p.unit
+        d["stat_t"] = self.node.resolve("./PARAMS")
+        d["cmd_t"] = self.node.resolve("./SET_PARAMS")
+        d["ent_cat"] = "config"
+        d["val_tpl"] = value
+        d["cmd_tpl"] = command
         return cid, d
 
     def parts(self):
@@ -356,7 +349,10 @@ def mark(plan, gone):
 
 
 async def announce(node):
-    """Tell Home Assistant what there is, and what is no more. Raises OSError when the connection is lost."""
+    """Tell Home Assistant what there is, and what is no more. Returns whether there was anything new.
+
+    Raises OSError when the connection is lost.
+    """
     plan = Plan(node)
     old = bytearray(store.read(MARK) or b"")
     topic = bytes(old[: max(0, old.find(b"\n"))]).decode()
@@ -381,6 +377,7 @@ async def announce(node):
         plan.gone = still
         await send(node, plan)
         mark(plan, still)
+    return new
 
 
 async def take_back(node):

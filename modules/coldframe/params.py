@@ -158,6 +158,10 @@ class Params:
                 names.append(which + " " + short(topic))
         return iter(sorted(names))
 
+    def declared(self):
+        """Those that the program has declared, as a list of Params in an order that does not change."""
+        return [self._known[name] for name in sorted(self._known)]
+
     def values(self):
         """All of them, as a dict of name -> value."""
         return {name: self[name].value for name in self}
@@ -184,7 +188,10 @@ class Params:
             param = Param(self, name, default, kind, low, high, choices, unit, on_change)
         except ValueError as e:
             raise ValueError("parameter %s: %s" % (name, e))
+        new = name not in self._known
         self._known[name] = param
+        if new:
+            self.node.emit("newparam", param)
         if name in self._saved:
             try:
                 param.value = param.parse(self._saved[name])

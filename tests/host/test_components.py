@@ -249,6 +249,14 @@ def test_places(make_node: MakeNode, peer: Peer, files: dict[str, Any], found: s
         assert found in str(errors(peer))
 
 
+def test_the_ladder_leaves_them_out(make_node: MakeNode, peer: Peer) -> None:
+    boot = "from coldframe import bootrecord\nbootrecord.level = lambda: 2\n"
+    node = make_node({"volt": spec(".sensors.adc", "ADC", [26])}, {"boot.py": boot})
+    node.start()
+    node.wait_for("no components: too many boots have failed", 10)
+    assert "./volt" not in node.repl("from coldframe import node; print(node.topics, node.components)")
+
+
 def test_what_is_not_used_is_not_kept(make_node: MakeNode, peer: Peer) -> None:
     node = make_node({"volt": spec(".sensors.adc", "ADC", [26])})
     node.start()

@@ -33,8 +33,7 @@ class Fault(Exception):
 
 def start(node):
     """Start the service that makes the components of a node; node.loading is an Event until it is done, then None."""
-    level = getattr(bootrecord, "level", None)
-    if level() >= 2 if level else bootrecord.safe():
+    if bootrecord.level() >= 2:
         node.log.warning("no components: too many boots have failed (docs/recovery.md)")
         return _forget()
     try:
@@ -55,7 +54,7 @@ def start(node):
             node.services.remove(service)  # with it, the RAM of the descriptions is free again
             _forget()
 
-    service = node.service("components", run, once=True)
+    service = node.service("components", run, once=True, layer="component")
 
 
 def sources(config):

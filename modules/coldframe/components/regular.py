@@ -27,6 +27,4 @@ def forever(node, name, coroutine, args, options):
 
 
 def _service(node, name, run):
-    service = node.service("component " + name, run)
-    service.layer = "component"
-    return service
+    return node.service("component " + name, run, layer="component")
