@@ -15,7 +15,7 @@ def load(path, good):
     base = stem(path)
     more = ()
     if store.exists(_wifi(path)):
-        more = _called("configwifi", "take_in", path, _wifi(path), errors)
+        more = _called("configwifi", "take_in", path, _wifi(path), good, errors)
     data = read(base + ".bak", errors) if good else None
     if data is None:
         count = len(errors)
@@ -35,7 +35,7 @@ def load(path, good):
 
 
 def _add(data, more):
-    # Networks of wifi.json that could not be put into the file yet.
+    # Networks of wifi.json that are not in what was read.
     if not isinstance(data.get("wifi"), dict):
         data["wifi"] = {}
     names = [network["ssid"] for network in more]

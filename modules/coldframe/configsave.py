@@ -43,11 +43,15 @@ def save(changes, path):
 def base_of(path):
     """What a file holds, its passwords as they stand there, and whether it is whole.
 
-    If it is not JSON, what the last good copy holds; if there is none, nothing. Raises ValueError (too large), OSError.
+    If it is not JSON, or too large, what the last good copy holds; if there is none, nothing. Raises OSError.
     """
     whole = True
     for name in (path, stem(path) + ".bak"):
-        text = raw(name)
+        try:
+            text = raw(name)
+        except ValueError:
+            whole = False
+            continue
         if text is not None:
             data = parse(text, name, [], [])
             if data is not None:

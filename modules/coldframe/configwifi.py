@@ -4,12 +4,14 @@ from . import store
 from .configload import parse, raw
 
 
-def take_in(path, wifi, errors):
+def take_in(path, wifi, good, errors):
     """Take wifi.json into the configuration.
 
-    path: of the configuration; wifi: of wifi.json. A text for everything wrong is added to errors. The file is deleted
-    when its networks are safely in the configuration; one with mistakes is kept as wifi.broken, its passwords covered.
-    Returns the networks that could not be written yet (flash full, configuration broken), to be used all the same.
+    path: of the configuration; wifi: of wifi.json; good: whether the last good copy will be used all the same. A text
+    for everything wrong is added to errors. The file is deleted when its networks are safely in the configuration; one
+    with mistakes is kept as wifi.broken, its passwords covered.
+    Returns the networks that will not be found in what is read: those that could not be written yet (flash full,
+    configuration broken), and all if good.
     """
     from .configmask import keep_broken
 
@@ -48,7 +50,7 @@ def take_in(path, wifi, errors):
     if bad:
         keep_broken(wifi, errors, True)
     store.remove(wifi)
-    return ()
+    return networks if good else ()
 
 
 def _merge(path, networks, errors):

@@ -92,7 +92,7 @@ def _config():
     if new and bootrecord.level() >= bootrecord.OLD_CONFIG:
         from .config import load
 
-        config, errors = load(good)
+        config, errors = load(path, good=True)
         _errors.extend(errors)
         return config, False
     return path, new

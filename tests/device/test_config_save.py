@@ -274,6 +274,13 @@ def test_save_over_a_broken_file():
     _clean()
 
 
+def test_save_over_a_file_that_is_too_large():
+    _clean(config="{}" + " " * 17000)
+    minitest.equal(config.save({"name": "a"}, PATH), [])
+    minitest.equal(json.loads(store.read(PATH)), {"name": "a"})
+    _clean()
+
+
 def test_only_what_was_loaded_becomes_the_good_copy():
     _clean(config={"name": "a"})
     config.load(PATH)
@@ -343,6 +350,16 @@ def test_wifi_json():
     if AES:
         assert b"first" not in _all()
     minitest.equal(config.load(PATH)[0]["wifi.networks"], [{"ssid": "A", "password": "first"}])
+    _clean()
+
+
+def test_wifi_json_beside_the_last_good_copy():
+    _clean(config={"name": "new"}, bak={"name": "good"}, wifi={"A": "a"})
+    c, errors = config.load(PATH, good=True)
+    minitest.equal((c.name, c["wifi.networks"]), ("good", [{"ssid": "A", "password": "a"}]))
+    assert not store.exists("wifi.json")
+    c, errors = config.load(PATH)
+    minitest.equal((c.name, c["wifi.networks"]), ("new", [{"ssid": "A", "password": "a"}]))
     _clean()
 
 
