@@ -23,6 +23,7 @@ _MODULES = (
     "core",
     "crash",
     "discovery",
+    "ctrlc",
     "dns",
     "hal",
     "improv",

@@ -2,7 +2,7 @@
 
 It shares the console with the REPL. While it listens (some seconds after power-on, and always while no network is
 configured) Ctrl-C is a character like any other, because Improv's packets hold it; so it is looked for here, and does
-what it always does. Whatever else is no packet of Improv's is a person's: then the console is left alone.
+what it always does (see ctrlc). Whatever else is no packet of Improv's is a person's: then the console is left alone.
 
 Protocol: improv-wifi.com/serial, version 1. What the commands do is in improvrpc.
 """
@@ -11,12 +11,11 @@ import asyncio
 from select import POLLIN, poll
 from time import ticks_diff, ticks_ms
 
-import micropython
 from micropython import const
 
 import coldframe
 
-from . import clock, hal
+from . import clock, ctrlc, hal
 
 MAGIC = b"IMPROV\x01"
 _HEAD = const(9)  # bytes before the data: the magic ones, type, length
@@ -24,7 +23,6 @@ _WINDOW = const(6000)  # ms of listening after power-on where a network is confi
 _PERSON = const(60000)  # ms that the console is left alone after a key
 _LOOK = const(40)  # ms between two looks; the receive buffers of all boards hold what comes in meanwhile
 _GAP = const(1000)  # ms after which the rest of a packet does not come any more
-_STUCK = const(2000)  # ms; a program that does not let us run for so long gets its Ctrl-C back
 _CTRL_C = const(3)
 
 # What Parser.feed() says.
@@ -104,9 +102,6 @@ class Listener:
         self._poll = poll()
         self._poll.register(source, POLLIN)
         self._deaf = None  # clock.ms() until which the console is a person's
-        self._beat = 0
-        self._off = False  # Ctrl-C does not interrupt
-        self._timer = None
         self._task = None
         # Only after the chip was really started: a soft reset is made by somebody at the console.
         self._until = clock.ms() + _WINDOW if hal.reset_cause() in ("power", "hard", "unknown") else 0
@@ -126,7 +121,10 @@ class Listener:
                         await asyncio.sleep_ms(500)
                         continue
                     self._deaf = None
-                self._keep(True)
+                if ctrlc.held:
+                    ctrlc.beat()
+                else:
+                    ctrlc.hold()
                 if parser.inside and ticks_diff(ticks_ms(), last) > _GAP:
                     parser.reset()
                 while self._poll.poll(0):
@@ -146,8 +144,9 @@ class Listener:
                         break
                 await asyncio.sleep_ms(_LOOK)
         finally:
-            self._keep(False)
+            ctrlc.release()
             coldframe.forget("improvrpc")
+        coldframe.forget("ctrlc")
         coldframe.forget("improv")
 
     def _wanted(self):
@@ -158,7 +157,7 @@ class Listener:
 
     def _person(self):
         # Somebody is at the console: it is theirs now.
-        self._keep(False)
+        ctrlc.release()
         self._until = 0
         self._deaf = clock.ms() + _PERSON
 
@@ -170,32 +169,3 @@ class Listener:
         task = take(self, data, self._task and not self._task.done())
         if task:
             self._task = asyncio.create_task(task)
-
-    # Ctrl-C
-
-    def _keep(self, on):
-        # Take Ctrl-C as a character (on), or let it interrupt again.
-        self._beat = ticks_ms()
-        if on != self._off:
-            self._off = on
-            micropython.kbd_intr(-1 if on else _CTRL_C)
-            self._guard(on)
-
-    def _guard(self, on):
-        # A program that is stuck must be interruptible although nobody reads the console then.
-        if self._timer:
-            self._timer.deinit()
-            self._timer = None
-        if on and hal.DOG_TIMER is not None:
-            machine = hal.machine
-            number = hal.DOG_TIMER
-            try:
-                self._timer = machine.Timer(number if number < 0 else number + 1)
-                self._timer.init(mode=machine.Timer.PERIODIC, period=500, callback=self._look)
-            except (OSError, ValueError):
-                self._timer = None
-
-    def _look(self, _):
-        if self._off and ticks_diff(ticks_ms(), self._beat) > _STUCK:
-            self._off = False
-            micropython.kbd_intr(_CTRL_C)

@@ -134,15 +134,20 @@ async def _send_wifi(listener, data):
     return (url,)
 
 
-async def _state(listener, data):
+def _state(listener, data):
     node = listener.node
     url = _url(node)
     listener.send(_STATE, bytes((_PROVISIONED if url else _READY,)))
     if not node.config.given("wifi.led"):
-        for on in (True, False) * 3:  # so that a person sees which of several boards it is
-            hal.led(on)
-            await asyncio.sleep_ms(80)
+        asyncio.create_task(_blink())
     return (url,) if url else None
+
+
+async def _blink():
+    # So that a person sees which of several boards it is.
+    for on in (True, False) * 3:
+        hal.led(on)
+        await asyncio.sleep_ms(80)
 
 
 def _info(listener, data):

@@ -19,6 +19,7 @@ _lacks = False  # a program of the user's has failed
 
 def boot(scope):
     """The work of boot.py. scope: the global names in which the user's file runs. Never raises."""
+    _hold()
     hal.dog_off()  # a soft reset leaves it running, and nothing would feed it at the REPL
     level = bootrecord.begin()
     hal.note_restarts()
@@ -32,6 +33,22 @@ def boot(scope):
         bootrecord.mark(bootrecord.RUNNING, "app")
         _user(ROOT + "boot.py", scope)
         bootrecord.mark(bootrecord.IDLE, "")
+
+
+def _hold():
+    # Whoever sets up the board through the cable (see improv) may begin to speak before anybody listens, and what is
+    # said holds Ctrl-C.
+    if hal.reset_cause() in ("power", "hard") and hal.console():
+        from . import ctrlc
+
+        ctrlc.hold()
+
+
+def _release():
+    if "coldframe.ctrlc" in sys.modules:
+        from . import ctrlc
+
+        ctrlc.release()
 
 
 def _life_before():
@@ -48,6 +65,7 @@ def _life_before():
 
 def main(scope):
     """The work of main.py. Returns when the REPL is to take over. Never raises."""
+    _hold()
     app = bootrecord.level() == bootrecord.FULL
     if app and store.exists(ROOT + "main.py"):
         bootrecord.mark(bootrecord.RUNNING, "app")
@@ -74,6 +92,8 @@ def run(app=True):
         node = Node(config)
         layer = "node"
         node.errors.extend(_errors)
+        if not node.config["wifi.improv"]:
+            _release()
         node.lacks = _lacks
         if app:
             node.service("app", lambda: _app(node), once=True, layer="app")
@@ -138,6 +158,7 @@ def _is_there(name):
 
 def _user(path, scope):
     # Run one of the user's files; False if it failed.
+    _release()
     try:
         try:
             run = execfile

@@ -58,6 +58,7 @@ class SimBoard:
         unique_id: the chip's id, 16 hexadecimal digits, for a new folder; None: a random one.
         options: further options of `-m simboard`, e.g. ("--lfs", "flash.img").
         on_line: called with every line of the console, without its end, from another thread.
+        on_bytes: called with the bytes that come from the console, as they are, from that thread too.
 
     Raises:
         UserError: the image does not exist or is not a program.
@@ -72,6 +73,7 @@ class SimBoard:
         unique_id: str | None = None,
         options: Sequence[str] = (),
         on_line: Callable[[str], None] | None = None,
+        on_bytes: Callable[[bytes], None] | None = None,
     ) -> None:
         self.image = Path(image).resolve()
         if not os.access(self.image, os.X_OK) or not self.image.is_file():
@@ -93,6 +95,7 @@ class SimBoard:
         if unique_id is not None:
             self._command += ["--id", unique_id]
         self._on_line = on_line
+        self._on_bytes = on_bytes
         self._process: subprocess.Popen[bytes] | None = None
         self._group: int | None = None
         self._master = -1
@@ -217,6 +220,8 @@ class SimBoard:
                 data = b""
             if not data:
                 break
+            if self._on_bytes:
+                self._on_bytes(data)
             text = _ESCAPES.sub("", decoder.decode(data)).replace("\r\n", "\n")
             with self._news:
                 # A line's end may have been cut in two by the read.
