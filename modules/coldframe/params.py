@@ -18,7 +18,7 @@ from . import clock, store, values
 from .callback import COROUTINE, arity
 
 PATH = "/params.json"
-SIZE = const(16384)  # bytes that the file may have
+SIZE = const(8192)  # bytes that the file may have
 _SOON = const(500)  # ms from a change to the flash, if that was left alone for long enough
 _MONTH = const(2678400)  # s, the longest interval
 
@@ -41,6 +41,8 @@ class Param:
         self.kind = kind or ("choice" if choices else values.kind_of(default))
         if self.kind not in values.KINDS:
             raise ValueError("expected kind %s, got %r" % (", ".join(values.KINDS), kind))
+        if self.kind == "str" and high is None:
+            high = 255
         for key, value in (("low", low), ("high", high), ("choices", choices), ("unit", unit)):
             if value is not None:
                 setattr(self, key, value)
@@ -307,6 +309,9 @@ class Params:
         self._written = clock.ms()
         text = _dumps(self._saved)
         try:
+            if len(text) > SIZE:
+                self._dirty = False
+                raise OSError("expected at most %d characters, got %d" % (SIZE, len(text)))
             if store.read(self.path) != text.encode():  # there and back again
                 store.write(self.path, text)
                 if not store.exists(_beside(self.path, "bak")):
@@ -339,7 +344,7 @@ class Params:
                 if path != self.path:
                     store.copy(path, self.path)
                 return
-            except (OSError, ValueError) as e:
+            except (OSError, ValueError, MemoryError) as e:
                 why = e if isinstance(e, OSError) else "expected a JSON object of at most %d bytes" % SIZE
                 self._wrong(path, "%s; the last good copy is used" % why)
                 if path == self.path:

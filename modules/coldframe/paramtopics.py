@@ -2,12 +2,11 @@
 
 import json
 
-NAMES = ("./PARAMS_", "./SET_PARAM", "./SET_PARAMS")
-
 
 async def message(node, topic, payload):
-    """A message on one of NAMES (absolute). The answer to the second and third is on the same name with "_" behind it:
-    "OK", or what was wrong.
+    """A message on one of the three (absolute).
+
+    The answer to the second and third is on the same name with "_" behind it: "OK", or what was wrong.
     """
     params = node.params
     if topic.endswith("/PARAMS_"):

@@ -13,16 +13,22 @@ _QUEUE = 8  # messages that may wait for a slow action
 class _Listener:
     # Who wants the messages of one topic filter: a Topic with its action (or, function None, to be read), or, topic
     # None, a function.
+    function = topic = None
+    count = qos = 0
     queue = None  # list of (topic, payload) while a task of _handle() is at work
     next = None  # the _Listener of the same filter that was added after it
 
     stuck = False  # its action takes so long that even messages of QoS 1 and 2 are dropped
 
     def __init__(self, function, count, topic, qos):
-        self.function = function
-        self.count = count
-        self.topic = topic
-        self.qos = qos
+        if function:
+            self.function = function
+        if count:
+            self.count = count
+        if topic:
+            self.topic = topic
+        if qos:
+            self.qos = qos
 
     def full(self):
         return self.queue is not None and len(self.queue) >= _QUEUE
@@ -70,12 +76,14 @@ class Router:
 
     def _prepare_params(self):
         # Parameters cost RAM from the moment on when one is declared, was saved, or comes by MQTT.
-        from .paramtopics import NAMES
-
-        for name in NAMES:
-            self._listen(name, _Listener(self._param_message, 2, None, 0))
+        function = self._param_message
+        for name in ("./PARAMS_", "./SET_PARAM", "./SET_PARAMS"):
+            self._listen(name, _Listener(function, 2, None, 0))
         if store.exists("/params.json") and self._params is None:
-            self.params  # reads the file
+            try:
+                self.params  # reads the file
+            except Exception as e:
+                self.report("/params.json", e)
 
     async def _param_message(self, topic, payload):
         from .paramtopics import message
@@ -107,17 +115,18 @@ class Router:
 
         return decorate
 
-    async def publish(self, topic, payload, qos=0, retain=False):
+    async def publish(self, topic, payload, qos=0, retain=False, wait=True):
         """Send a message.
 
         topic: "./x" or absolute. payload: str and bytes as they are, anything else as JSON, None sends nothing.
+        wait: False: with QoS 1 and 2, not until it is acknowledged, only until the client has taken it.
         Returns True once it is handed over (QoS 1: acknowledged), False if there is no broker or nothing to send.
         """
         if payload is None or self.client is None:
             return False
         if not isinstance(payload, (str, bytes, bytearray, memoryview)):
             payload = json.dumps(payload)
-        await self.client.publish(self.resolve(topic), payload, qos or self.least_qos, retain)
+        await self.client.publish(self.resolve(topic), payload, qos or self.least_qos, retain, wait)
         return True
 
     def subscribe(self, topic, callback, qos=0):
@@ -154,7 +163,7 @@ class Router:
     async def send(self, topic, value):
         """Publish a value of a Topic, with its QoS and retain. None: nothing. Never raises for the network."""
         try:
-            if await self.publish(topic.topic, value, topic.qos, topic.retain) and self._hooks:
+            if await self.publish(topic.topic, value, topic.qos, topic.retain, topic.waits) and self._hooks:
                 self.emit("value", topic, value)
         except Exception as e:
             self.report(topic.topic, e, topic)

@@ -22,10 +22,11 @@ def read_due(node):
         node.due = now + _LONGEST
         up = node.client is not None and node.client.up.is_set()
         for topic in node.topics:
-            if (topic.every or topic.timing) and (up or topic.offline):
+            timing = topic.timing
+            if (topic.every or timing) and (up or topic.offline or timing and timing.read_every):
                 try:
                     if topic.due is None or now >= topic.due:
-                        _start(node, topic, now)
+                        _start(node, topic, now, up or topic.offline)
                     if topic.due < node.due:
                         node.due = topic.due
                 except Exception as e:
@@ -34,7 +35,7 @@ def read_due(node):
     return max(1, min(_PULSE, node.due - now))
 
 
-def _start(node, topic, now):
+def _start(node, topic, now, publish):
     # Set the next time, and do what is to be done now.
     what = 3
     if topic.timing:
@@ -43,6 +44,8 @@ def _start(node, topic, now):
             if now < topic.due:
                 return
         what = topic.timing.fire(topic, now)
+        if not publish:
+            what &= 1
     else:
         step = int(topic.every * 1000)
         # Without drift, but what was missed is not made up for.

@@ -33,6 +33,7 @@ class Topic:
     due = None  # clock.ms() of what the schedule does next with it; None: it has not looked yet
     busy = False  # a reading is under way; 2: and it has been told that it takes too long
     offline = False  # whether the schedule goes on without a connection
+    waits = True  # whether publishing with QoS 1 or 2 waits for the acknowledgement
     timing = None  # more about the schedule, see timing.py
     event = None  # asyncio.Event, set for a moment after each reading; see next()
 

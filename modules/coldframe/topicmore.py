@@ -26,6 +26,7 @@ def configure(topic, options):
             )
     if options.get("offline"):
         topic.offline = True
+        topic.waits = False
     if options.get("wake") is not None:
         topic.wake = options["wake"]
     meta = options.get("meta")

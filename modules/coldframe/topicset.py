@@ -25,6 +25,7 @@ class TopicSet(Topic):
     """
 
     kind = initial = low = high = unit = choices = None
+    waits = False  # who changes a state shall not hang in an outage
     state = None
     settled = False  # the state is ours; the broker's does not count any more
     _function = None
@@ -160,10 +161,14 @@ class TopicSet(Topic):
         node._restoring[name] = self
         client = node.client
         try:
-            await client.subscribe(name, 1)
-            await asyncio.wait_for(event.wait(), _PATIENCE)
-        except asyncio.TimeoutError:
-            pass
+            connections = None
+            while not self.settled and connections != client.connections:  # anew, if it was lost meanwhile
+                connections = client.connections
+                await client.subscribe(name, 1)
+                try:
+                    await asyncio.wait_for(event.wait(), _PATIENCE)
+                except asyncio.TimeoutError:
+                    pass
         except Exception as e:
             node.report(self.topic, e, self)
         finally:
@@ -204,12 +209,12 @@ class TopicSet(Topic):
             await node.send(self, self.value)
 
 
-def _meta(options, **meta):
-    given = options.get("meta")
+def _meta(more, **meta):
+    given = more.get("meta")
     if given:
         meta.update(given)
-    options["meta"] = {key: value for key, value in meta.items() if value is not None}
-    return options
+    more["meta"] = {key: value for key, value in meta.items() if value is not None}
+    return more
 
 
 def Switch(topic, action=None, **options):

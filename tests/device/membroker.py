@@ -49,6 +49,7 @@ class Broker:
     """The broker, and the transport that leads to it."""
 
     tail = False
+    gone = False  # out of reach
 
     def __init__(self):
         self.poll = None
@@ -61,6 +62,8 @@ class Broker:
     # The transport's side.
 
     async def open(self):
+        if self.gone:
+            raise OSError(113)
         self.poll = Link(self)
         self.decoder = codec.Decoder(bytearray(640))
         return self.poll

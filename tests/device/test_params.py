@@ -157,6 +157,9 @@ def test_a_damaged_file():
         store.write(PATH, text)
         node, _ = _node()
         minitest.equal((node.param("n", 5).value, len(node.errors)), (7, 1))
+    node.paused = True
+    node.param("long", "", high=20000).set("x" * 10000)
+    assert "t_params.json: OSError: expected at most 8192 characters" in node.errors[-1], node.errors
     os.remove(PATH)  # whoever deletes it wants the defaults
     node, _ = _node()
     minitest.equal((node.param("n", 5).value, node.errors), (5, []))

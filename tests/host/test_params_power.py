@@ -40,7 +40,7 @@ OLD = values(30, "boost")
 NEW = values(900, "eco" * 50, 123456789)
 OLD_FILE = json.dumps({"time": 30, "mode": "boost"}).encode()
 BROKEN = b'{"time": 30, "mode": "bo'
-MESSAGE = "/params.json: expected a JSON object of at most 16384 bytes; the last good copy is used"
+MESSAGE = "/params.json: expected a JSON object of at most 8192 bytes; the last good copy is used"
 
 # name: (files, changes that are saved, what a boot may find: values and errors)
 CASES: dict[str, tuple[dict[str, bytes], dict[str, Any] | None, list[list[Any]]]] = {
