@@ -191,6 +191,8 @@ class Node(Router, Supervisor, Link):
         for condition, name in PARTS:
             if bootrecord.safe() and name not in SAFE_PARTS:
                 continue
+            if self.power and self.power.spares(name):
+                continue
             if not condition or (c.given(condition[1:]) if condition[0] == "?" else c[condition]):
                 try:
                     full = "coldframe." + name

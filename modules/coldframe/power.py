@@ -20,6 +20,7 @@ _FORMAT = "<BBHHIIIB6s4s4s4s4s"
 _JOIN = const(4000)  # ms for the fast way into the network
 _PROOF = const(6000)  # ms after it in which the broker must have answered
 _LOOK = const(20)  # ms between two looks at what a wake waits for
+_DISCOVER = const(48)  # wakes between two times that the node introduces itself anew
 _GRACE = const(3)  # s after the limit that the orderly end may take
 _NONE = bytes(4)
 _NOWHERE = (0, 0, bytes(6), _NONE, _NONE, _NONE, _NONE)  # what is remembered of a network, when nothing is
@@ -76,6 +77,13 @@ class Power:
         """For SYSINFO."""
         return {"wakes": self.wakes, "outages": self.outages, "lost": self.lost}
 
+    def spares(self, name):
+        """Whether a part of the node is left out on this wake, see coldframe.core.PARTS."""
+        if not self.woken:
+            return False
+        # An access point would empty the battery. What discovery has published the broker keeps; yet not for ever.
+        return name in ("setup", "improv") or name == "discovery" and self.wakes % _DISCOVER != 0
+
     def begin(self):
         """Take over the node, before its services start."""
         if self.left and self.woken:
@@ -100,17 +108,34 @@ class Power:
     # A wake
 
     async def _run(self):
-        c = self.config
-        limit = c["power.awake_limit"]
-        went_well = False
-        try:
-            await asyncio.wait_for(self._wake(), limit)
-            went_well = True
-        except asyncio.TimeoutError:
-            _log.warning("awake for %d s, and not all is said; going to sleep", limit)
+        went_well = await self._try()
+        if not went_well and await self._helped():
+            went_well = await self._try()
         if went_well and self._until > clock.ms():
             await self._stay()
         await self._sleep(went_well)
+
+    async def _try(self):
+        limit = self.config["power.awake_limit"]
+        try:
+            await asyncio.wait_for(self._wake(), limit)
+            return True
+        except asyncio.TimeoutError:
+            _log.warning("awake for %d s, and not all is said", limit)
+
+    async def _helped(self):
+        # After power-on somebody is near, who may need the setup access point. Returns whether a network was joined.
+        wifi = self.node.wifi
+        if wifi is None or hal.reset_cause() != "power":
+            return False
+        end = self._since + self.config["power.awake_max"] * 1000
+        while not wifi.joins:
+            if clock.ms() > end:
+                return False
+            hal.feed()
+            await asyncio.sleep_ms(500)
+        hal.feed()
+        return not self._greeted.is_set()
 
     async def network(self):
         """Wait for the network, as the rest after a vain attempt to connect would cost up to a second."""
