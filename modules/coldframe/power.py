@@ -14,9 +14,9 @@ from . import bootrecord, clock, hal, log
 from .hal.sleep import in_ram, stash, stashed
 
 _VERSION = const(1)
-# version, outages in a row, wakes, messages lost, seconds left of a long sleep, seconds that the address has been used;
-# mark of the network, channel, BSSID; address, mask, gateway, name server
-_FORMAT = "<BBHHIIIB6s4s4s4s4s"
+# version, outages in a row, wakes, messages lost, seconds left of a long sleep, seconds that the address has been used,
+# seconds with a layer left out; mark of the network, channel, BSSID; address, mask, gateway, name server
+_FORMAT = "<BBHHIIIIB6s4s4s4s4s"
 _JOIN = const(4000)  # ms for the fast way into the network
 _PROOF = const(6000)  # ms after it in which the broker must have answered
 _LOOK = const(20)  # ms between two looks at what a wake waits for
@@ -61,11 +61,13 @@ class Power:
         state = stashed()
         self.woken = False  # by the end of a sleep; else by power, a reset, a button
         if state is not None and len(state) == struct.calcsize(_FORMAT) and state[0] == _VERSION:
-            _, self.outages, self.wakes, self.lost, self.left, self.age, *join = struct.unpack(_FORMAT, state)
+            _, self.outages, self.wakes, self.lost, self.left, self.age, self.held, *join = struct.unpack(
+                _FORMAT, state
+            )
             self.join = tuple(join)
             self.woken = hal.reset_cause() == "deepsleep"
         else:
-            self.outages = self.wakes = self.lost = self.left = self.age = 0
+            self.outages = self.wakes = self.lost = self.left = self.age = self.held = 0
             self.join = _NOWHERE
         if not (self.left and self.woken):
             self.wakes = self.wakes + 1 & 0xFFFF
@@ -304,7 +306,7 @@ class Power:
 
     def _awake_for(self, seconds):
         try:
-            hal.watchdog(seconds + _GRACE, self._hung)
+            hal.watchdog(seconds + _GRACE, self._hung, self._stuck)
         except OSError as e:
             self.node.report("power.awake_limit", e)
 
@@ -339,22 +341,32 @@ class Power:
         self._remember(seconds)
         if node.wifi:
             node.wifi.wlan.active(False)
-        self._judge()
+        self._judge(seconds)
         _log.info("sleeping for %d s after %d ms", seconds, clock.ms() - self._since)
         self._deepsleep(seconds)
 
-    def _judge(self):
-        # A wake is over long before a boot is old enough to be called sound; a node whose app fails is not.
+    def _judge(self, seconds):
+        # A wake is over long before a boot is old enough to be called sound, so it is judged now.
         node = self.node
-        if any(not s.alive for s in node.services):
-            bootrecord.mark(bootrecord.FAILED)
-        elif not bootrecord.safe():
-            bootrecord.mark(bootrecord.SOUND)
+        now = clock.ms()
+        node._judge(now)
+        if bootrecord.level():
+            self.held += (now - self._since) // 1000 + seconds
+            if self.held >= bootrecord.hold():
+                _log.info("all is tried again at the next wake")
+                bootrecord.retry()
+                self.held = 0
+        else:
+            self.held = 0
+
+    def _stuck(self):
+        # From the watchdog: the program hangs in something that should long be over. It gets a KeyboardInterrupt.
+        _log.critical("awake for %d s and stuck", (clock.ms() - self._since) // 1000)
+        bootrecord.mark(bootrecord.FAILED)
+        return True
 
     def _hung(self):
-        # From the watchdog: the program hangs in something that should long be over.
-        _log.critical("awake for %d ms and stuck, going to sleep", clock.ms() - self._since)
-        bootrecord.mark(bootrecord.FAILED)
+        # Not even that was of any help.
         self.outages = min(255, self.outages + 1)
         self._deepsleep(self._seconds())
 
@@ -366,7 +378,7 @@ class Power:
         if not in_ram() and not self._counting():
             counts = 0  # nobody needs the number: spare the flash
         state = struct.pack(
-            _FORMAT, _VERSION, self.outages, counts, self.lost, self.left, self.age, *self.join
+            _FORMAT, _VERSION, self.outages, counts, self.lost, self.left, self.age, self.held, *self.join
         )
         try:
             stash(state)

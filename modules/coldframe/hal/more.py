@@ -37,9 +37,7 @@ def deepsleep(ms):
 
     from .sleep import deepsleep
 
-    intend = getattr(bootrecord, "intend", None)
-    if intend:
-        intend()
+    bootrecord.intend(bootrecord.ASLEEP)
     deepsleep(ms)
 
 
