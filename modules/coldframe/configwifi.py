@@ -76,5 +76,5 @@ def _merge(path, networks, errors):
                     item.pop("password", None)
                 break
         else:
-            known.append(network)
+            known.append(dict(network))  # what is written gets its password encrypted in place
     write(path, base, old, errors)

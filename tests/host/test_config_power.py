@@ -129,6 +129,8 @@ FULL = """
 import json, os
 from coldframe import config, log, store
 log.console(None)
+with open("/wifi.json", "w") as f:
+    f.write('{"net 1": "hunter2 is new", "more": "hunter2"}')
 os.mkdir("/fill")
 for n in range(10):  # the last blocks of the flash are found only by files of their own
     try:
@@ -139,16 +141,18 @@ for n in range(10):  # the last blocks of the flash are found only by files of t
     except OSError as e:
         full = e.args[0]
 print("FULL", full)
+def password(c):
+    return [n["password"] for n in c["wifi.networks"] if n["ssid"] == "net 1"][0]
 before = store.read("/config.json")
 c, errors = config.load()
-print("LOADED", json.dumps([c["name"], len(c["wifi.networks"]), errors]))
+print("LOADED", json.dumps([c["name"], len(c["wifi.networks"]), errors, password(c)]))
 print("SAVED", json.dumps(config.save({"name": "new"})))
 print("SAME", store.read("/config.json") == before, store.exists("/config.json.tmp"))
 for name in os.listdir("/fill"):
     os.remove("/fill/" + name)
 c, errors = config.load()
-print("LOADED", json.dumps([c["name"], len(c["wifi.networks"]), errors]))
-print("SAVED", json.dumps(config.save({"name": "new"})))
+print("LOADED", json.dumps([c["name"], len(c["wifi.networks"]), errors, password(c)]))
+print("SAVED", json.dumps(config.save({"name": "new"})), store.exists("/wifi.json"))
 print("LOADED", config.load()[0]["name"])
 print("END")
 """
@@ -165,11 +169,12 @@ def test_full_flash(tmp_path: Path) -> None:
     lines = re.findall(r"^(?:FULL|LOADED|SAVED|SAME) .*$", console, re.MULTILINE)
     assert lines == [
         "FULL 28",
-        'LOADED ["old", 40, ["/config.json: its passwords stay readable, the flash is full"]]',
+        'LOADED ["old", 41, ["/config.json: cannot be written (the flash is full); it is as it was", '
+        '"/config.json: its passwords stay readable, the flash is full"], "hunter2 is new"]',
         'SAVED ["/config.json: cannot be written (the flash is full); it is as it was"]',
         "SAME True False",
-        'LOADED ["old", 40, []]',
-        "SAVED []",
+        'LOADED ["old", 41, [], "hunter2 is new"]',
+        "SAVED [] False",
         "LOADED new",
     ], console
     assert b"hunter2" not in files_of(flash)["config.json"]
