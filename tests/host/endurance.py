@@ -1,7 +1,7 @@
 """Days of a node's life in minutes: the simulated board with its time sped up, a real broker, and faults by the hour.
 
 What is checked at the end: no QoS 1 message was lost either way, every schedule was kept whenever there was a
-connection, the heap is as empty in the last hour as in the first, and the board was never reset.
+connection, the heap is as empty in the last third of the time as in the second, and the board was never reset.
 """
 
 from __future__ import annotations
@@ -277,7 +277,9 @@ class Endurance:
 
 
 def flat(curve: list[tuple[float, int]]) -> list[str]:
-    """What is wrong with the heap over time: the least of the last third must be near that of the first third.
+    """What is wrong with the heap over time: the last third must be as empty as the second.
+
+    The first third is left out: each kind of fault, the first time, loads code that stays.
 
     Args:
         curve: (hours, bytes free after a collection).
@@ -285,11 +287,9 @@ def flat(curve: list[tuple[float, int]]) -> list[str]:
     if len(curve) < 9:
         return [f"only {len(curve)} looks at the heap"]
     third = len(curve) // 3
-    first = sorted(free for _, free in curve[:third])
-    last = sorted(free for _, free in curve[-third:])
-    if first[len(first) // 2] - last[len(last) // 2] > 1500 or first[0] - last[0] > 6000:
-        return [
-            f"the heap shrinks: median free {first[len(first) // 2]} -> {last[len(last) // 2]}, "
-            f"least {first[0]} -> {last[0]}"
-        ]
+    before = sorted(free for _, free in curve[third:-third])
+    after = sorted(free for _, free in curve[-third:])
+    middle = before[len(before) // 2], after[len(after) // 2]
+    if middle[0] - middle[1] > 1500 or before[0] - after[0] > 6000:
+        return [f"the heap shrinks: median free {middle[0]} -> {middle[1]}, least {before[0]} -> {after[0]}"]
     return []
