@@ -28,6 +28,7 @@ FIRST = [
     "tests/host",
     "tests/conformance",
     "tests/emulator",
+    "tests/web",
 ]
 SECOND = ["tests/images"]
 PROGRAMS = {
@@ -41,6 +42,7 @@ PROGRAMS = {
     "clang": "clang libclang-rt-dev llvm",  # libFuzzer, its sanitizers, names in its reports
     "make": "make",
     "git": "git",
+    "chromium": "chromium",  # for the setup page
     "mount": "mount",
     "ps": "procps",
 }

@@ -96,7 +96,7 @@ const show = (trial, state) => {
     const mark = make("span", { good: "✓", bad: "!" }[how] || "", "mark");
     mark.setAttribute("aria-hidden", "true");
     const box = make("div");
-    box.append(make("b", NAMES[name]), make("span", text || TEXTS[how]));
+    box.append(make("b", NAMES[name]), make("span", text || (how === "waits" && !trial.busy ? "not saved" : TEXTS[how])));
     item.append(mark, box);
     return item;
   }));

@@ -198,6 +198,8 @@ class Wifi:
             self._woken.clear()
             await self._rest(1)
         self._trial = 0
+        if not self._networks and self.wlan.isconnected():
+            self.wlan.disconnect()  # a trial's network that nobody wants
 
     def _ours(self):
         # Whether a network that we have joined is still (or, after a trial or Ctrl-C, is already) one of the known.

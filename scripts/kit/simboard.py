@@ -326,7 +326,7 @@ class SimBoard:
         self._world["serial"] = self._serial
         path = self.sim / "world.json"
         temp = path.with_suffix(".new")
-        temp.write_text(json.dumps(self._world, indent=1))
+        temp.write_text(json.dumps(self._world, indent=1, ensure_ascii=False), encoding="utf-8")
         temp.replace(path)
         if self.running:
             self.wait_state({"world": self._serial}, deadline)

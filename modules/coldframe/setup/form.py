@@ -1,6 +1,5 @@
-"""What a browser sends: a form or JSON; and texts made safe for a page."""
+"""What a browser sends with a form; and texts made safe for a page."""
 
-import json
 from binascii import unhexlify
 
 
@@ -21,19 +20,17 @@ def decoded(data):
 
 
 def fields(kind, body):
-    """The fields of a request as a dict of texts. kind: its Content-Type. Raises ValueError with a text."""
-    if kind.startswith("application/json"):
-        data = json.loads(body)
-        if not isinstance(data, dict):
-            raise ValueError("expected a JSON object")
-        return {k: v if isinstance(v, str) else json.dumps(v) for k, v in data.items() if v is not None}
+    """The fields of a form as a dict of texts. kind: its Content-Type. Raises ValueError with a text."""
     if not kind.startswith("application/x-www-form-urlencoded"):
-        raise ValueError("expected a form or JSON")
+        raise ValueError("expected a form (application/x-www-form-urlencoded)")
     found = {}
     for pair in body.split(b"&"):
         at = pair.find(b"=")
         if at > 0:
-            found[decoded(pair[:at])] = decoded(pair[at + 1 :])
+            try:
+                found[decoded(pair[:at])] = decoded(pair[at + 1 :])
+            except ValueError:
+                raise ValueError("expected UTF-8 text")
     return found
 
 

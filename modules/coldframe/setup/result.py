@@ -19,7 +19,8 @@ def page(portal):
     out = [_HEAD % ('<meta http-equiv="refresh" content="2">' if trial.busy else "")]
     out.append("<h1>%s</h1><ul>" % ("One moment" if trial.busy else "Saved" if trial.saved else "Not saved"))
     for name, how, text in trial.steps:
-        out.append("<li><b>%s</b>: %s %s" % (_NAMES[name], _HOW[how], escaped(text)))
+        how = "not done" if how == "waits" and not trial.busy else _HOW[how]
+        out.append("<li><b>%s</b>: %s %s" % (_NAMES[name], how, escaped(text)))
     out.append("</ul>")
     if trial.saved:
         out.append("<p>The device now joins <b>%s</b>. This network goes away." % escaped(trial.ssid))
