@@ -36,7 +36,9 @@ _MODULES = (
     "logmqtt",
     "logrows",
     "mqtt",
+    "nodemore",
     "params",
+    "paramtopics",
     "power",
     "recovery",
     "router",
@@ -52,16 +54,29 @@ _MODULES = (
     "timezone",
     "timing",
     "topic",
+    "topicchange",
     "topicirq",
     "topickinds",
+    "topicmore",
+    "topicroutine",
     "topicset",
     "values",
     "wallclock",
     "wifi",
 )
-# Classes and functions that are found the same way: of topickinds, and of topicset.
-_KINDS = ("TopicRead", "TopicAction", "TopicOnChange", "TopicRoutine")
-_STATES = ("TopicSet", "Switch", "Number", "Select", "Text")
+# Kinds of topics, which are found the same way, and their modules.
+_KINDS = (
+    ("TopicRead", "topickinds"),
+    ("TopicAction", "topickinds"),
+    ("TopicOnChange", "topicchange"),
+    ("TopicRoutine", "topicroutine"),
+    ("TopicIrq", "topicirq"),
+    ("TopicSet", "topicset"),
+    ("Switch", "topicset"),
+    ("Number", "topicset"),
+    ("Select", "topicset"),
+    ("Text", "topicset"),
+)
 
 node = None  # the node that was made last, or None
 
@@ -107,16 +122,6 @@ def __getattr__(name):
         from .core import Node as found
     elif name == "Topic":
         from .topic import Topic as found
-    elif name in _KINDS:
-        from . import topickinds
-
-        found = getattr(topickinds, name)
-    elif name in _STATES:
-        from . import topicset
-
-        found = getattr(topicset, name)
-    elif name == "TopicIrq":
-        from .topicirq import TopicIrq as found
     elif name in _MODULES:
         full = "coldframe." + name
         try:
@@ -127,6 +132,13 @@ def __getattr__(name):
             raise
         return globals()[name]
     else:
-        raise AttributeError(name)
+        for kind, module in _KINDS:
+            if kind == name:
+                full = "coldframe." + module
+                __import__(full)
+                found = getattr(sys.modules[full], name)
+                break
+        else:
+            raise AttributeError(name)
     globals()[name] = found
     return found

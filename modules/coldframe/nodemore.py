@@ -57,14 +57,14 @@ def _decorator(node, make):
 
 def on_change(node, name, **options):
     """Decorator: the function reads a TopicOnChange. Options as for it."""
-    from .topickinds import TopicOnChange
+    from .topicchange import TopicOnChange
 
     return _decorator(node, lambda function: TopicOnChange(name, function, **options))
 
 
 def routine(node, every=None, **options):
     """Decorator: the function is a TopicRoutine. Options as for it."""
-    from .topickinds import TopicRoutine
+    from .topicroutine import TopicRoutine
 
     return _decorator(node, lambda function: TopicRoutine(function, every, **options))
 

@@ -139,10 +139,10 @@ class Params:
     def __getitem__(self, name):
         found = self._known.get(name)
         if found is None:
-            which, _, rest = name.partition(" ")
+            parts = name.split(" ", 1)
             for topic in self.node.topics:
-                if short(topic) == rest and which in _intervals(topic):
-                    return Interval(self, topic, which)
+                if short(topic) == parts[-1] and parts[0] in _intervals(topic):
+                    return Interval(self, topic, parts[0])
             raise KeyError(name)
         return found
 

@@ -17,7 +17,6 @@ class _Listener:
     count = qos = 0
     queue = None  # list of (topic, payload) while a task of _handle() is at work
     next = None  # the _Listener of the same filter that was added after it
-
     stuck = False  # its action takes so long that even messages of QoS 1 and 2 are dropped
 
     def __init__(self, function, count, topic, qos):
@@ -56,6 +55,8 @@ class Router:
         for other in self.topics:
             if other.topic == topic.topic:
                 raise ValueError("topic %r: is there already" % topic.topic)
+        if topic.added:
+            topic.added(self)  # what it raises leaves nothing behind
         self.topics.append(topic)
         if self._params:
             self._params.apply(topic)
@@ -69,8 +70,6 @@ class Router:
             self._timed = True
             self.on("clock", self._moved)
         self.due = 0
-        if topic.added:
-            topic.added(self)
         self.emit("topic", topic)
         return topic
 

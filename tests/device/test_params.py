@@ -1,6 +1,7 @@
 """coldframe.params: declarations, the file, changes over MQTT."""
 
 import asyncio
+import gc
 import json
 import os
 
@@ -153,13 +154,14 @@ def test_a_damaged_file():
     assert "t_params.json: expected a JSON object" in node.errors[0], node.errors
     node, _ = _node()
     minitest.equal((node.param("n", 5).value, node.errors), (7, []))
-    for text in ("[1]", "", "\x00\xff", '{"n": 1}' + " " * 20000):
+    for text in ("[1]", "", "\x00\xff", lambda f: [f.write("{%s" % (" " * 99)) for _ in range(90)]):
         store.write(PATH, text)
         node, _ = _node()
         minitest.equal((node.param("n", 5).value, len(node.errors)), (7, 1))
-    node.paused = True
-    node.param("long", "", high=20000).set("x" * 10000)
-    assert "t_params.json: OSError: expected at most 8192 characters" in node.errors[-1], node.errors
+    if gc.mem_free() > 60000:
+        node.paused = True
+        node.param("long", "", high=20000).set("x" * 10000)
+        assert "t_params.json: OSError: expected at most 8192 characters" in node.errors[-1], node.errors
     os.remove(PATH)  # whoever deletes it wants the defaults
     node, _ = _node()
     minitest.equal((node.param("n", 5).value, node.errors), (5, []))

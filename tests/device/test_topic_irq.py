@@ -60,6 +60,22 @@ async def test_irq_hold():
     await node.stop()
 
 
+async def test_a_real_pin_and_a_hard_interrupt():
+    try:
+        from machine import Pin as Real
+
+        pin = Real(2, Real.OUT, value=0)  # whose own level is what it reads
+    except ImportError:
+        minitest.skip("no pins here")
+    node, broker = await begin(lambda node: node.add(TopicIrq("./pin", pin, hard=True)))
+    await until(lambda: broker.got("b/pin") == [b"0"], "the level at the start")
+    for level in (1, 0, 1):
+        pin.value(level)
+        await asyncio.sleep_ms(5)
+    await until(lambda: broker.got("b/pin") == [b"0", b"1", b"0", b"1"], "edges")
+    await node.stop()
+
+
 async def test_the_handler_allocates_nothing():
     import micropython
 

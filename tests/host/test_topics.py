@@ -114,8 +114,9 @@ def test_a_state_lives_through_a_power_cut(make_node: MakeNode, broker: Mosquitt
     node.wait_for("lamp False")
     until(lambda: peer.payloads("b/lamp")[-1] == b"OFF", "the commanded state")
     assert "lamp True" not in node.console.rsplit("lamp False", 1)[1]
-    # Nothing was published but what had changed: three times, and no loop of the node hearing itself.
-    assert peer.payloads("b/lamp") == [b"OFF", b"ON", b"OFF"]
+    # Nothing was published but what had changed, and no loop of the node hearing itself. The command may have come
+    # before the subscriptions were done; then the state is told once more.
+    assert peer.payloads("b/lamp") in ([b"OFF", b"ON", b"OFF"], [b"OFF", b"ON", b"OFF", b"OFF"])
     late = Peer(broker.port, ["b/lamp"])
     assert late.wait_for("b/lamp", "OFF").retain
     late.close()
