@@ -77,6 +77,7 @@ CORE = (
     "version.py",
     "wallclock.py",
     "wifi.py",
+    "wifijoin.py",
     "wifimore.py",
     "wifirank.py",
 )

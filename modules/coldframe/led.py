@@ -53,6 +53,7 @@ class Light:
         node.on("up", self._up)
         node.on("down", self._down)
         node.on("setup", self._setup)
+        node.on("stop", self._end)
         if c["wifi.led.pulse"]:
             node.on("message", self._pulse)
 
@@ -67,6 +68,9 @@ class Light:
     def _setup(self, is_open):
         self._open = is_open
         self._look()
+
+    def _end(self):
+        self._set(False)  # at once: nobody waits for the task, which is cancelled next
 
     def _pulse(self):
         if len(self._steps) == 1:
@@ -98,24 +102,21 @@ class Light:
         self._pin.value(on != self._low)
 
     async def run(self):
-        """Show it, for ever; dark when it ends."""
-        try:
-            while True:
-                steps = self._steps
-                if len(steps) == 1:
-                    self._set(steps[0])
-                    await self._news.wait()
-                    self._news.clear()
-                    if self._flick:
-                        self._flick = False
-                        self._set(not steps[0])
-                        await asyncio.sleep_ms(_UNIT)
-                        self._set(steps[0])
-                        await asyncio.sleep_ms(_UNIT)  # so that many messages look like many
-                else:
-                    await self._blink(steps)
-        finally:
-            self._set(False)
+        """Show it, for ever."""
+        while True:
+            steps = self._steps
+            if len(steps) > 1:
+                await self._blink(steps)
+                continue
+            self._set(steps[0])
+            await self._news.wait()
+            self._news.clear()
+            if self._flick:
+                self._flick = False
+                self._set(not steps[0])
+                await asyncio.sleep_ms(_UNIT)
+                self._set(steps[0])
+                await asyncio.sleep_ms(_UNIT)  # so that many messages look like many
 
     async def _blink(self, steps):
         # Once through a pattern, or until there is another one.

@@ -3,7 +3,8 @@
     from coldframe import wifi
     w = wifi.of(node)  # the Wifi of a node; it is started with the node
 
-What is needed now and then is in wifimore, the choice among several networks in wifirank; neither stays in RAM.
+While a network is joined, this is all that is in RAM. The way there is in wifijoin, the choice among several networks
+in wifirank, and what is needed for a moment only in wifimore.
 """
 
 import asyncio
@@ -17,12 +18,8 @@ import coldframe
 
 from . import clock, log
 
-_JOIN = const(20000)  # ms given to one attempt, DHCP included
-_ERROR = const(1000)  # ms that a failure must be reported before it is believed: drivers show some by mistake
-_STALE = const(6000)  # the same for a failure that was there before the attempt began
 _LOOK = const(1000)  # ms between two looks at the link
 _ADDRESS = const(300)  # looks between two looks at the address, which cost RAM
-_LINGER = const(60000)  # ms that a trial's network is kept for what else is to be tried
 _LONGEST = const(60)  # s, longest rest after a round
 
 
@@ -63,15 +60,15 @@ class Wifi:
     told = None  # which network the driver was told last, where each time costs a write to the flash
     first = None  # async function: a short way to try once; gives the SSID that it has joined, or None
     bssid = channel = None  # of the access point, if a scan has told them
-    _trial = 0  # 1: somebody wants to try a network, 2: does so, 3: has joined it
+    woken = False  # there is a reason to look again at once
+    trial = 0  # 1: somebody wants to try a network, 2: does so, 3: has joined it
     _ip = None
-    _item = None  # the network that was joined last, out of networks
+    item = None  # the network that was joined last, out of networks
 
     def __init__(self, node):
         self.node = node
         self.log = log.getLogger("wifi")
         self.up = asyncio.Event()
-        self._woken = asyncio.Event()  # there is a reason to look again at once
         self._networks = node.config["wifi.networks"]
         self._left = clock.ms()
         self.wlan = network.WLAN(network.STA_IF)
@@ -121,32 +118,12 @@ class Wifi:
         called or networks is set; then the known networks are joined again (and if it is one of them now, it is not
         even left). timeout: seconds to join it. RuntimeError if there is a trial already.
         """
-        if self._trial:
-            raise RuntimeError("wifi: somebody else is trying a network")
-        self._trial = 1
-        self._woken.set()
-        error = "cancelled"
-        try:
-            self._start()
-            while self._trial == 1 and self.state != "off":  # run() is in the middle of something
-                await asyncio.sleep_ms(50)
-            self._trial = 2
-            error = await self._join({"ssid": ssid, "password": password}, None, timeout * 1000)
-            if not error:
-                self.ssid = ssid
-                error = (await check() if check else "") or ""
-        finally:
-            if error:
-                self.back()
-            else:
-                self._trial = 3
-                self._ended = clock.ms() + _LINGER
-        return error
+        return await join("try_join", self, ssid, password, timeout, check)
 
     def back(self):
         """End a trial, or a rest between two rounds: the known networks are tried now."""
-        self._trial = 0
-        self._woken.set()
+        self.trial = 0
+        self.woken = True
 
     def look(self):
         """Look at once whether the link is there and the address still the same."""
@@ -159,49 +136,38 @@ class Wifi:
         """Join, watch, join again; for ever."""
         try:
             if self.first and self._networks:
-                self._start()
+                self.start()
                 self.ssid = await self.first(self.wlan)
                 self.first = None
             while True:
-                self._woken.clear()
-                if self._trial:
-                    await self._give_way()
-                elif self._ours():
+                self.woken = False
+                if self.trial:
+                    await join("give_way", self)
+                elif self.ours():
                     await self._stay()
                 elif not self._networks or self.hold:
-                    self._enter("off" if not self._networks else "none")
-                    await self._rest(_LONGEST)
+                    self.enter("off" if not self._networks else "none")
+                    await self.rest(_LONGEST)
                 else:
-                    self._start()
-                    if not await self._round() and not self._woken.is_set():
-                        self._enter("none")
+                    self.start()
+                    if not await join("round", self) and not self.woken:
+                        self.enter("none")
                         await more("after", self)
-                        if not self._woken.is_set():
+                        if not self.woken:
                             # So that a street of boards does not come back all at once after a power cut.
                             rest = min(1 << min(self.failed, 6), _LONGEST)
-                            await self._rest(rest * (192 + getrandbits(7)) / 256)
+                            await self.rest(rest * (192 + getrandbits(7)) // 256)
         finally:
             self.up.clear()
-            self._enter("off")
+            self.enter("off")
 
-    async def _rest(self, seconds):
-        try:
-            await asyncio.wait_for_ms(self._woken.wait(), int(seconds * 1000))
-        except asyncio.TimeoutError:
-            pass
+    async def rest(self, seconds):
+        for _ in range(seconds * 4):
+            if self.woken:
+                return
+            await asyncio.sleep_ms(250)
 
-    async def _give_way(self):
-        # Let somebody try a network; returns when that is over.
-        while self._trial and not (self._trial == 3 and clock.ms() > self._ended):
-            if self._trial == 1:
-                self._trial = 2
-            self._woken.clear()
-            await self._rest(1)
-        self._trial = 0
-        if not self._networks and self.wlan.isconnected():
-            self.wlan.disconnect()  # a trial's network that nobody wants
-
-    def _ours(self):
+    def ours(self):
         # Whether a network that we have joined is still (or, after a trial or Ctrl-C, is already) one of the known.
         return (
             self.ssid is not None
@@ -209,88 +175,14 @@ class Wifi:
             and any(n["ssid"] == self.ssid for n in self._networks)
         )
 
-    def _start(self):
+    def start(self):
         if not self.wlan.active():
             more("start", self)
 
-    def _enter(self, state):
+    def enter(self, state):
         if state != self.state:
             self.state = state
             self.node.emit("wifi", state)
-
-    async def _round(self):
-        # Try the networks that it makes sense to try. True if one was joined.
-        if self.failed == 0 and self._item in self._networks:
-            # Back to where we were, without a scan; a router that restarts is away for longer than that, though.
-            if not await self._attempt(self._item, None):
-                return True
-        if len(self._networks) == 1 and self.failed % 4 == 0:
-            order = ((self._networks[0], None),)  # nothing to choose, and a scan costs seconds
-        else:
-            self._enter("scan")
-            await asyncio.sleep_ms(50)  # for whoever shows what is going on: the scan stops everything
-            from .wifirank import rank
-
-            order = rank(self)
-            coldframe.forget("wifirank")
-            coldframe.forget("wifimore")
-        for item, access in order:
-            if self._woken.is_set() or self.hold:
-                return False
-            # Where a network has several access points, the one that was heard best: drivers take the first they hear.
-            if not await self._attempt(item, access and access[3] > 1 and access[1] or None):
-                if access:
-                    _, self.bssid, self.channel, _ = access
-                return True
-        self.failed += 1
-        return False
-
-    async def _attempt(self, item, bssid):
-        # One of the known networks. Returns "" or why it could not be joined.
-        before = self.cause
-        error = await self._join(item, bssid, _JOIN)
-        if error:
-            more("note", self, item, error, before)
-        else:
-            self._item = item
-            self.ssid = item["ssid"]
-            self.failed = 0
-            if self.wrong:
-                self.wrong.pop(self._networks.index(item), None)
-        return error
-
-    async def _join(self, item, bssid, timeout):
-        # Returns "" or why the network could not be joined.
-        wlan = self.wlan
-        self._enter("join")
-        self.up.clear()
-        if self.used:
-            # Whatever was going on: it ends here, and the driver is given the time to know it.
-            more("leave", self)
-            await asyncio.sleep_ms(1000)
-        self.used = True
-        try:
-            more("connect", self, item, bssid)
-        except Exception as e:  # a driver that is busy, a password that it calls impossible
-            self.cause = "the driver says %s" % (e or repr(e))
-            return self.cause
-        began = changed = clock.ms()
-        status = first = wlan.status()
-        while clock.ms() - began < timeout and self._trial != 1:
-            if wlan.isconnected():
-                self.cause = ""
-                return ""
-            now = wlan.status()
-            if now != status:
-                status = now
-                changed = clock.ms()
-            elif status not in _BUSY:
-                if clock.ms() - changed > (_STALE if status == first else _ERROR):
-                    break
-            await asyncio.sleep_ms(100)
-        self.cause = more("why", self, status)
-        more("leave", self)
-        return self.cause
 
     async def _stay(self):
         # Joined: watch the link until it is gone, or somebody wants to try another network.
@@ -300,10 +192,10 @@ class Wifi:
         self._ip = self.address()
         self.log.info("joined %s, address %s", self.ssid, self._ip)
         self.up.set()
-        self._enter("up")
+        self.enter("up")
         looks = 0
-        while not self._woken.is_set() or self._trial == 0 and self._ours():
-            self._woken.clear()
+        while not self.woken or self.trial == 0 and self.ours():
+            self.woken = False
             await asyncio.sleep_ms(_LOOK)
             if not wlan.isconnected():
                 await asyncio.sleep_ms(_LOOK)  # a link that comes back at once was not gone
@@ -317,7 +209,7 @@ class Wifi:
         self._left = clock.ms()
         self.up.clear()
         self.log.warning("left %s" if wlan.isconnected() else "lost %s", self.ssid)
-        self._enter("lost")
+        self.enter("lost")
 
     def _same(self):
         # Another address ends all connections: the network stack says so to those who use them, and we to the rest.
@@ -328,16 +220,17 @@ class Wifi:
             self.node.emit("wifi", "up")
 
 
-def more(name, *args):
-    # Call a function of wifimore, and forget that module: its functions are needed for a moment only.
-    __import__("coldframe.wifimore")
+def more(name, *args, module="coldframe.wifimore"):
+    # Call a function of a module that is then forgotten. (A coroutine has what it needs of it until it ends.)
+    __import__(module)
     try:
-        return getattr(sys.modules["coldframe.wifimore"], name)(*args)
+        return getattr(sys.modules[module], name)(*args)
+    finally:
+        coldframe.forget(module[10:])
+
+
+def join(name, *args):
+    try:
+        return more(name, *args, module="coldframe.wifijoin")
     finally:
         coldframe.forget("wifimore")
-
-
-# States in which a driver is still at it. 2 is "no address yet" of the Pico W, and a failure on the ESP8266.
-_BUSY = (network.STAT_IDLE, network.STAT_CONNECTING, network.STAT_GOT_IP) + (
-    (2,) if network.STAT_GOT_IP == 3 else ()
-)

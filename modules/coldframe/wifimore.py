@@ -3,12 +3,11 @@
 import asyncio
 
 import network
-from micropython import const
 
 from . import hal, store
 
 LAST = "/wifi.last"  # name of the network that was joined last, where there are several
-_ROUNDS = const(5)  # failed rounds between two restarts of the radio
+_ROUNDS = (5, 10, 30)  # failed rounds after which the radio is restarted; from the last on, every so many
 
 
 def prepare(w):
@@ -120,7 +119,7 @@ def why(w, status):
 
 def note(w, item, error, before):
     """Log that a network could not be joined, once as long as the cause is the same, and count wrong passwords."""
-    if w._trial == 1:
+    if w.trial == 1:
         return  # it was interrupted
     if error == "wrong password":
         if w.wrong is None:
@@ -141,11 +140,9 @@ async def after(w):
     # Only a chip that has been in a network since it started: for others, another start would change nothing. So an
     # outage of any length costs one reset.
     if limit and w.joins and w.seen_none_for() >= limit:
-        w.log.critical("no network for %d s, restarting", w.seen_none_for())
-        await asyncio.sleep_ms(500)  # for those who write the log somewhere
-        hal.reset()
-    if w.failed % _ROUNDS == 0:
-        w.log.info("restarting the radio")
+        hal.reset("no network for %d s" % w.seen_none_for())
+    if w.failed in _ROUNDS or w.failed % _ROUNDS[-1] == 0:
+        (w.log.info if w.failed == _ROUNDS[0] else w.log.debug)("restarting the radio")
         wlan = w.wlan
         if hasattr(wlan, "deinit") and not network.WLAN(network.AP_IF).active():
             wlan.deinit()  # Pico W: takes the power from the radio, its program is loaded anew

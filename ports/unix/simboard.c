@@ -43,6 +43,7 @@ static mp_sched_node_t node;
 static timer_t timers[SIM_EVENTS], watchdog, kicker;
 static uint32_t timers_made;
 static bool watchdog_made;
+static int watched = -1;                // tells which files were written
 
 MP_REGISTER_ROOT_POINTER(mp_obj_t sim_on_event);
 
@@ -166,6 +167,29 @@ static void on_timer(int signum, siginfo_t *info, void *context) {
 static void on_world(int signum) {
     (void)signum;
     sim_raise_event(SIM_EVENT_WORLD);
+}
+
+// A file of the folder was written: world.json, or our own state.json, which is nothing to read the world anew for.
+static void on_watch(int signum) {
+    (void)signum;
+    int err = errno;
+    union {
+        struct inotify_event event;
+        char bytes[1024];
+    } buf;
+    bool changed = false;
+    ssize_t n;
+    while ((n = read(watched, buf.bytes, sizeof(buf.bytes))) > 0) {
+        for (ssize_t at = 0; at < n;) {
+            struct inotify_event *event = (struct inotify_event *)(void *)(buf.bytes + at);
+            changed = changed || (event->mask & IN_Q_OVERFLOW) || (event->len > 0 && strcmp(event->name, "world.json") == 0);
+            at += (ssize_t)(sizeof(*event) + event->len);
+        }
+    }
+    errno = err;
+    if (changed) {
+        sim_raise_event(SIM_EVENT_WORLD);
+    }
 }
 
 static void on_interrupt(int signum) {
@@ -417,10 +441,10 @@ static void watch(const char *dir) {
     if (fd < 0 || inotify_add_watch(fd, dir, IN_CLOSE_WRITE | IN_MOVED_TO) < 0) {
         return;     // SIGUSR1 still works
     }
-    int high = fcntl(fd, F_DUPFD_CLOEXEC, 600);
+    watched = fcntl(fd, F_DUPFD_CLOEXEC, 600);
     close(fd);
-    fcntl(high, F_SETOWN, getpid());
-    fcntl(high, F_SETFL, O_NONBLOCK | O_ASYNC);
+    fcntl(watched, F_SETOWN, getpid());
+    fcntl(watched, F_SETFL, O_NONBLOCK | O_ASYNC);
 }
 
 // start(dir) -> reset cause. dir: NODE_DIR/sim, an absolute path.
@@ -450,7 +474,7 @@ static mp_obj_t board_start(mp_obj_t dir_in) {
         mp_raise_OSError(errno);
     }
     handle(SIGUSR1, on_world);
-    handle(SIGIO, on_world);
+    handle(SIGIO, on_watch);
     handle(SIGUSR2, on_cut);
     handle(SIGTERM, on_end);
     handle(SIGHUP, on_end);

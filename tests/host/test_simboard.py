@@ -425,7 +425,7 @@ def test_time_can_run_faster(make_board: MakeBoard) -> None:
         ('{"pins": {"4": 2}}', "pin 4: expected 0, 1, null or [level, ms, level, ...], got 2"),
         ('{"pins": {"400": 1}}', "invalid pin: '400'"),
         ('{"networks": [{"name": "Farm"}]}', 'networks: expected [{"ssid": "NAME"'),
-        ('{"wlan": "off"}', 'wlan: expected "on" or "none", got \'off\''),
+        ('{"wlan": "off"}', 'wlan: expected "on", "none" or "stuck", got \'off\''),
         ('{"speed": 0}', "speed: expected 0.01 to 10000"),
         ('{"timeline": [{"pins": {}}]}', 'timeline: expected [{"at": milliseconds'),
     ],
