@@ -13,15 +13,18 @@ from micropython import const
 from .mqtt.poller import poller
 
 _SLOW = const(2)  # as in mqtt/client.py: why nothing is read
+_QUEUE = const(8)  # as in router.py: messages that may wait for an action
 _LOOK = const(20)  # ms between two looks at the queues
 _FEW = const(8)  # messages that are read to get at an answer
+_room = 0  # messages that are read although a queue is full
 PATIENCE = 10000  # ms that one message may take while the broker waits
 
 
 def wait(node):
     """A queue is full, and has taken one message more. Called for each such message."""
-    node._room -= 1
-    if node._room <= 0:
+    global _room
+    _room -= 1
+    if _room <= 0:
         node.client._paused |= _SLOW
     if not node._waiting:
         node._waiting = True
@@ -30,6 +33,7 @@ def wait(node):
 
 async def _watch(node):
     # Until no queue is full.
+    global _room
     first = {}  # listener -> [the message it is to have next, ms for which it has been that one]
     full = True
     while full:
@@ -37,11 +41,12 @@ async def _watch(node):
         full = False
         for listener in node._listeners.values():
             while listener:
-                if listener.full() and not listener.stuck:
+                queue = listener.queue
+                if queue is not None and len(queue) >= _QUEUE and not listener.stuck:
                     full = True
                     seen = first.get(listener)
-                    if seen is None or seen[0] is not listener.queue[0]:
-                        first[listener] = [listener.queue[0], 0]
+                    if seen is None or seen[0] is not queue[0]:
+                        first[listener] = [queue[0], 0]
                     else:
                         seen[1] += _LOOK
                         if seen[1] >= PATIENCE:
@@ -55,10 +60,10 @@ async def _watch(node):
         if full:
             connection = client._connection
             if connection is not None and connection.asking:
-                node._room = _FEW
+                _room = _FEW
                 _read_on(client)
     node._waiting = False
-    node._room = 0
+    _room = 0
     if node.client:
         _read_on(node.client)
 

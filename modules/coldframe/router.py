@@ -12,7 +12,7 @@ _QUEUE = 8  # messages that may wait for a slow action
 
 class _Listener:
     # Who wants the messages of one topic filter: a Topic with its action (or, function None, to be read), or, topic
-    # None, a function.
+    # None, a function; with neither, the parameters do.
     function = topic = None
     count = qos = 0
     queue = None  # list of (topic, payload) while a task of _handle() is at work
@@ -29,9 +29,6 @@ class _Listener:
         if qos:
             self.qos = qos
 
-    def full(self):
-        return self.queue is not None and len(self.queue) >= _QUEUE
-
 
 class Router:
     """The part of a Node that has to do with topics. What is rarely needed is in nodemore.py: see its NAMES."""
@@ -41,9 +38,7 @@ class Router:
     due = 0  # clock.ms() when the schedule looks at the topics again
     _params = None  # the Params, once they are needed
     _restoring = None  # absolute topic -> Topic that waits for its last value
-    _room = 0  # messages of QoS 1 and 2 that are read although a queue is full, see backpressure.py
     _waiting = False  # whether the broker is made to wait
-    _timed = False  # whether the schedule hears of the clock
 
     def __getattr__(self, name):
         from .nodemore import lookup
@@ -66,35 +61,23 @@ class Router:
         reverse = topic.reverse
         if topic.read and reverse:
             self._listen(reverse, _Listener(None, 0, topic, topic.qos))
-        if topic.timing and not self._timed:
-            self._timed = True
-            self.on("clock", self._moved)
+        if topic.timing:
+            from .timing import watch
+
+            watch(self)
         self.due = 0
         self.emit("topic", topic)
         return topic
 
     def _prepare_params(self):
         # Parameters cost RAM from the moment on when one is declared, was saved, or comes by MQTT.
-        function = self._param_message
         for name in ("./PARAMS_", "./SET_PARAM", "./SET_PARAMS"):
-            self._listen(name, _Listener(function, 2, None, 0))
+            self._listen(name, _Listener(None, 0, None, 0))
         if store.exists("/params.json") and self._params is None:
             try:
                 self.params  # reads the file
             except Exception as e:
                 self.report("/params.json", e)
-
-    async def _param_message(self, topic, payload):
-        from .paramtopics import message
-
-        await message(self, topic, payload)
-
-    def _moved(self, seconds):
-        # The time of day was set.
-        for topic in self.topics:
-            if topic.timing and topic.due is not None:
-                topic.timing.moved(topic, seconds)
-        self.due = 0
 
     def topic(self, name, **options):
         """Decorator: the function reads the topic. Options as for Topic. The function itself is left as it is."""
@@ -229,10 +212,15 @@ class Router:
         try:
             while listener.queue:
                 name, payload = listener.queue.pop(0)
-                if not listener.function:
+                if topic and not listener.function:
                     await self.force(topic, payload)
                     continue
                 try:
+                    if not listener.function:
+                        from .paramtopics import message
+
+                        await message(self, name, payload)
+                        continue
                     result = await call(listener.function, listener.count, name, payload)
                     if topic is None:
                         continue

@@ -16,6 +16,8 @@ _DAY = const(86400)
 _FAR = const(3600)  # s; when the clock is set by more, what lies between is not made up for
 _LATER = const(3600000)  # ms until the next look while the time of day is not known
 
+_watched = None  # the node whose clock is watched
+
 
 class Timing:
     """When a Topic is read and published.
@@ -124,6 +126,22 @@ class Timing:
         when = done + min(second - second % every + every, _DAY) - second
         shift = t[8] - timezone.local(when)[8]  # the clocks are changed meanwhile
         return when + shift if shift % every and when + shift > done else when
+
+
+def watch(node):
+    """Reckon the times of day of all its topics anew whenever the time of day is set."""
+    global _watched
+    if _watched is node:
+        return
+    _watched = node
+
+    def moved(seconds):
+        for topic in node.topics:
+            if topic.timing and topic.due is not None:
+                topic.timing.moved(topic, seconds)
+        node.due = 0
+
+    node.on("clock", moved)
 
 
 def step(last, now, seconds):

@@ -147,7 +147,7 @@ async def test_read_and_publish_intervals():
     node, broker = await begin(lambda node: node.topic("./t", read_every=0.05, every=0.5)(take))
     await until(lambda: len(broker.got("b/t")) == 4, "publications")
     second, third = [int(n) for n in broker.got("b/t")[2:]]
-    assert 4 <= third - second <= 11, broker.got("b/t")  # 10 readings for each, on a machine that is not busy
+    assert 2 <= third - second <= 12, broker.got("b/t")  # 10 readings for each, on a machine that is not busy
     await node.stop()
 
 
