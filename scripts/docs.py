@@ -62,12 +62,13 @@ table, and the password in a URL. The rest of the file stays as you wrote it. `"
 AES-128 in CBC mode and HMAC-SHA256, the key made from the chip's unique number and a random salt. To change a password,
 write the new one in its place. `/config.bak` and `/config.broken` hold no readable password either.
 
-What this is good for: a file that you copy from the device, back up, show to others or put under version control gives
-nothing away; neither does the same file on another board. What it is not good for: whoever can run a program on the
-device, at its serial console or through remote admin, can read the passwords, as the device itself can, and so can
-whoever reads out the flash and knows the chip's number, which many things reveal, the device's MQTT topics among
-them. Blocks of the flash that are not in use may hold the readable text until they are used again. Where that matters,
-use chips that encrypt their flash, and give the device a broker account and a network of its own.
+What this is good for: nobody reads a password over your shoulder, in a backup, or in a file that you show or send to
+others, and the file is of no use on another board. What it is not good for: whoever can run a program on the device, at
+its serial console or through remote admin, can read the passwords, as the device itself can. So can whoever has the
+file, knows the chip's number and takes the trouble: the number is no secret, it is in the device's MQTT topics as
+`{id}`, and on ESP chips it is the MAC address. Blocks of the flash that are not in use may hold the readable text until
+they are used again. Where that matters, use chips that encrypt their flash, keep the file to yourself, and give the
+device a broker account and a network of its own.
 
 On another chip, or when it is damaged, an encrypted password is reported (`mqtt.password: expected a password that was
 encrypted on this chip, got another; write it again`) and counts as not given; a network is then left out, because

@@ -5,6 +5,7 @@ from .configkeys import KEYS
 
 PATH = "/config.json"
 
+_saved = None  # digest of what save() has written
 _loaded = None  # (path, digest) of what load() has read; keep_good() keeps nothing else
 
 

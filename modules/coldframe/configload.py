@@ -1,5 +1,6 @@
 """Reading /config.json, without ever refusing to go on."""
 
+import gc
 import json
 import sys
 
@@ -28,9 +29,13 @@ def load(path, good):
                     errors[count] += "; using %s.bak" % base
             else:
                 data = _somehow(path, errors, count)
-    data = check(data or {}, errors)
-    if more:
-        _add(data, more)
+    try:
+        data = check(data or {}, errors)
+        if more:
+            _add(data, more)
+    except MemoryError:
+        data = {}
+        errors.append("%s: too large for the memory, nothing of it is used" % path)
     return config.Config(data), errors
 
 
@@ -45,11 +50,15 @@ def _add(data, more):
 
 def keep_good(path):
     # See config.keep_good().
-    text = raw(path)
-    if text is None or config._loaded and config._loaded != (path, digest(text)):
-        return  # changed since: nobody knows yet whether the device lives with it
-    if not store.same(path, stem(path) + ".bak") and parse(text, path, [], []) is not None:
-        store.copy(path, stem(path) + ".bak")
+    good = stem(path) + ".bak"
+    if store.same(path, good) or not store.exists(path):
+        return
+    if config._loaded:
+        if config._loaded != (path, digest(path)):
+            return  # changed since: nobody knows yet whether the device lives with it
+    elif parse(raw(path), path, [], []) is None:
+        return
+    store.copy(path, good)
 
 
 def stem(path):
@@ -81,9 +90,8 @@ def read(path, errors):
         data = parse(text, path, errors, plain)
         if data is not None:
             if plain:
-                sealed = _called("configseal", "seal", path, text, plain, errors)
-                text = sealed or text
-            config._loaded = (path, digest(text))
+                _called("configseal", "seal", path, text, plain, errors)
+            config._loaded = (path, digest(path))
         return data
     except ValueError as e:
         errors.append(str(e))
@@ -102,11 +110,18 @@ def raw(path):
     return text[3:] if text and text[:3] == b"\xef\xbb\xbf" else text
 
 
-def digest(text):
-    """What tells one content of a file from another, in a few bytes."""
+def digest(path):
+    """What tells one content of a file from another, in a few bytes. Raises OSError."""
     import hashlib
 
-    return hashlib.sha256(text).digest()[:8]
+    found = hashlib.sha256()
+    part = bytearray(128)
+    with open(path, "rb") as f:
+        while True:
+            count = f.readinto(part)
+            if not count:
+                return found.digest()[:8]
+            found.update(memoryview(part)[:count])
 
 
 def parse(text, path, errors, plain):
@@ -129,6 +144,7 @@ def parse(text, path, errors, plain):
     try:
         twice = []
         scan(text, found, twice)
+        gc.collect()  # what stays should not lie between what goes
         data = json.loads(text)
     except ValueError as e:
         errors.append("%s: not JSON, %s" % (path, e))

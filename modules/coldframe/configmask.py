@@ -15,7 +15,7 @@ def keep_broken(path, errors, everything=False):
         mask(text, everything)
         if store.read(name) != text:
             store.write(name, text)
-    except ValueError:
+    except (ValueError, MemoryError):
         pass  # too large, which has been said
     except OSError as e:
         errors.append("%s: cannot keep the broken file (error %s)" % (name, e.args[0]))

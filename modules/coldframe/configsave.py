@@ -1,13 +1,16 @@
 """Changing /config.json: merge, check, encrypt, write at once or not at all."""
 
+import gc
 import json
+import os
 
-from . import store
+from . import config, store
 from .config import row
 from .configkeys import KEYS
-from .configload import LIMIT, parse, raw, stem
+from .configload import LIMIT, digest, parse, raw, stem
+from .configscan import DEPTH
 
-_WIDTH = 100  # characters of a line; what fits in one stays in one
+_WIDTH = 100  # bytes of a line; what fits in one stays in one
 
 
 def save(changes, path):
@@ -45,20 +48,25 @@ def base_of(path):
 
     If it is not JSON, or too large, what the last good copy holds; if there is none, nothing. Raises OSError.
     """
+    gc.collect()
     whole = True
     for name in (path, stem(path) + ".bak"):
-        try:
-            text = raw(name)
-        except ValueError:
-            whole = False
+        if not store.exists(name):
+            if whole:
+                break
             continue
-        if text is not None:
-            data = parse(text, name, [], [])
-            if data is not None:
-                return data, whole
-            whole = False
-        elif whole:
-            break
+        if name == path and digest(path) in ((config._loaded or (0, 0))[1], config._saved):
+            with open(path, "rb") as f:
+                if f.read(3) != b"\xef\xbb\xbf":
+                    f.seek(0)
+                return json.load(f), True  # known to be JSON: it need not be in memory in one piece
+        try:
+            data = parse(raw(name), name, [], [])
+        except ValueError:
+            data = None
+        if data is not None:
+            return data, whole
+        whole = False
     return {}, whole
 
 
@@ -77,27 +85,48 @@ def write(path, data, known, errors):
     data: dict, changed in place. known: passwords() of what it was, so that what is the same stays the same. A text is
     added to errors if nothing was written. Raises MemoryError, RuntimeError.
     """
-    from .configscan import scan
     from .configseal import clean, sealed
 
     _secrets(data, "", lambda value, kind: sealed(value, kind, known))
-    text = (_text(data, "", 0) + "\n").encode()
+    gc.collect()
+    # Piece by piece, here and below: the heap of a device that has run for long has no room for all of it in one place.
     try:
-        scan(text)  # what cannot be read again is not written
+        size = 1 + _put(None, data, "", 0)
     except ValueError as e:
         errors.append("expected what JSON can hold: %s" % e)
         return
-    if len(text) > LIMIT:
-        errors.append("%s: expected at most %d bytes, got %d" % (path, LIMIT, len(text)))
+    if size > LIMIT:
+        errors.append("%s: expected at most %d bytes, got %d" % (path, LIMIT, size))
         return
+
+    def feed(f):
+        _put(f, data, "", 0)
+        f.write("\n")
+
     try:
-        if store.read(path) == text:
-            return
+        if store.exists(path) and os.stat(path)[6] == size:
+            with open(path, "rb") as f:
+                same = _Same(f)
+                feed(same)
+            if same.same:
+                return
         clean(path)
-        store.write(path, text)
+        store.write(path, feed)
+        config._saved = digest(path)
     except OSError as e:
         why = "the flash is full" if e.args[0] == 28 else "error %s" % e.args[0]
         errors.append("%s: cannot be written (%s); it is as it was" % (path, why))
+
+
+class _Same:
+    # Takes what would be written, and tells whether it is what a file holds.
+    def __init__(self, file):
+        self._file = file
+        self.same = True
+
+    def write(self, text):
+        data = text.encode()
+        self.same = self.same and self._file.read(len(data)) == data
 
 
 def _merged(base, changes):
@@ -132,24 +161,48 @@ def _secrets(data, prefix, function):
                 data[key] = function(value, found[1]) or value
 
 
-def _text(value, prefix, indent):
-    # JSON for people: the keys in the order of the table, what is short in one line.
-    if isinstance(value, dict):
-        parts = [
-            json.dumps(key) + ": " + _text(value[key], prefix + key + ".", indent + 2)
-            for key in _ordered(value, prefix)
-        ]
-        marks = "{}"
-    elif isinstance(value, (list, tuple)):
-        parts = [_text(item, prefix[:-1] + "[].", indent + 2) for item in value]
-        marks = "[]"
-    else:
-        return json.dumps(value)
-    line = marks[0] + ", ".join(parts) + marks[1]
-    if (not parts or indent) and "\n" not in line and len(line) + indent <= _WIDTH:
-        return line
-    gap = "\n" + " " * (indent + 2)
-    return marks[0] + gap + ("," + gap).join(parts) + "\n" + " " * indent + marks[1]
+def _put(f, value, prefix, indent, flat=False):
+    # Write JSON for people to a file: the keys in the order of the table, what is short in one line. Returns its size
+    # in bytes; f None: only that. flat: all in one line.
+    if not isinstance(value, (dict, list, tuple)):
+        if isinstance(value, float) and value - value != 0:
+            raise ValueError("%s is no number" % value)
+        return _word(f, _quoted(value) if isinstance(value, str) else json.dumps(value))
+    if indent > 2 * DEPTH:
+        raise ValueError("more than %d objects or lists one in another" % DEPTH)
+    named = isinstance(value, dict)
+    if not flat:
+        # Not the outermost, unless it is empty.
+        flat = not value or indent and indent + _put(None, value, prefix, indent, True) <= _WIDTH
+    gap = "" if flat else "\n" + " " * (indent + 2)
+    size = _word(f, "{" if named else "[")
+    mark = ""
+    inner = prefix[:-1] + "[]."
+    for item in _ordered(value, prefix) if named else value:
+        size += _word(f, mark + gap)
+        mark = ", " if flat else ","
+        if named:
+            size += _word(f, _quoted(item) + ": ")
+            inner = prefix + item + "."
+            item = value[item]
+        size += _put(f, item, inner, indent + 2, flat)
+    if not flat:
+        size += _word(f, gap[:-2])
+    return size + _word(f, "}" if named else "]")
+
+
+def _quoted(text):
+    # JSON of a text. A file that had halves of characters, which only "\\ud800" can say, keeps them.
+    quoted = json.dumps(text)
+    if any(0xD800 <= ord(c) <= 0xDFFF for c in text):
+        quoted = "".join("\\u%04x" % ord(c) if 0xD800 <= ord(c) <= 0xDFFF else c for c in quoted)
+    return quoted
+
+
+def _word(f, text):
+    if f and text:
+        f.write(text)
+    return len(text.encode())
 
 
 def _ordered(data, prefix):

@@ -12,22 +12,21 @@ def seal(path, text, plain, errors):
     """Put encrypted passwords in the place of readable ones, in the file and in its copies.
 
     The rest of the text stays as the user wrote it. path: of the file; text: its content; plain: where the texts are,
-    as configload.parse() found them. A text for what could not be done is added to errors. Returns the new content,
-    None if the file is as it was.
+    as configload.parse() found them. A text for what could not be done is added to errors.
     """
     try:
         spots = _spots(text, plain)
         if not spots:
-            return None
+            return
         if not can():
             log.getLogger("config").warning("%s: this image cannot encrypt, passwords stay readable", path)
-            return None
-        new = _sealed(text, spots)
-        if len(new) <= LIMIT:
+            return
+        pieces = _sealed(text, spots)
+        if len(text) + sum(len(new) - (end - start) for start, end, new in pieces) <= LIMIT:
             if path.endswith(".json"):
                 clean(path)  # first: once the file itself is done, nobody looks at its copy again
-            store.write(path, new)
-            return new
+            _write(path, text, pieces)
+            return
         why = "encrypted ones would make it longer than %d bytes" % LIMIT
     except MemoryError:
         why = "the memory is too small"
@@ -52,7 +51,7 @@ def clean(path):
         return
     spots = _spots(text, plain)
     if spots:
-        store.write(bak, _sealed(text, spots))
+        _write(bak, text, _sealed(text, spots))
 
 
 def _spots(text, plain):
@@ -63,14 +62,25 @@ def _spots(text, plain):
 
 
 def _sealed(text, spots):
-    new = bytearray()
-    done = 0
-    for path, start, end in spots:
-        new.extend(text[done:start])
-        new.extend(json.dumps(sealed(json.loads(text[start:end]), row(path)[1])).encode())
-        done = end
-    new.extend(text[done:])
-    return new
+    # (start, end, what takes the place of that) for each of them.
+    return [
+        (start, end, json.dumps(sealed(json.loads(text[start:end]), row(path)[1])).encode())
+        for path, start, end in spots
+    ]
+
+
+def _write(path, text, pieces):
+    # The text with other pieces in it becomes the content of the file; it is never in memory as a whole.
+    def feed(f):
+        view = memoryview(text)
+        done = 0
+        for start, end, new in pieces:
+            f.write(view[done:start])
+            f.write(new)
+            done = end
+        f.write(view[done:])
+
+    store.write(path, feed)
 
 
 def _password(value, kind):
