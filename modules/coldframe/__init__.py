@@ -111,9 +111,16 @@ def recover():
 
 
 def forget(name):
-    """Let go of a module of this package that has done its work, so that the RAM of its functions is free again."""
+    """Let go of a module of this package that has done its work, so that the RAM of its functions is free again.
+
+    name: without "coldframe.", but with the package between, if there is one: "mqtt.files".
+    """
     sys.modules.pop("coldframe." + name, None)
-    globals().pop(name, None)
+    dot = name.rfind(".")  # the ESP8266 has no rpartition()
+    owner = sys.modules.get("coldframe." + name[:dot] if dot > 0 else "coldframe")
+    name = name[dot + 1 :]
+    if owner:
+        owner.__dict__.pop(name, None)
 
 
 def __getattr__(name):

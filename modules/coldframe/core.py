@@ -264,3 +264,4 @@ class Node(Router, Supervisor, Link):
 
         # Published from here, and nothing returned, so that the topic does not keep it in RAM.
         await self.publish("./SYSINFO", collect(self))
+        coldframe.forget("sysinfo")

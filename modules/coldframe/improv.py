@@ -37,6 +37,9 @@ def start(node):
     console = hal.console()
     if console:
         node.service("improv", Listener(node, *console).run)
+    else:
+        coldframe.forget("ctrlc")
+        coldframe.forget("improv")
 
 
 class Parser:

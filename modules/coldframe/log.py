@@ -18,6 +18,8 @@ Here is what every program needs. The rest is imported when it is first asked fo
 save (logmore), rows (logrows), capture (logcapture); the file and MQTT are in logfile and logmqtt.
 """
 
+import gc
+
 import ringlog
 from micropython import const
 from ringlog import level_name
@@ -29,17 +31,19 @@ INFO = const(20)
 DEBUG = const(10)
 NOTSET = const(0)
 
-_SIZE = const(2048)  # bytes of a ring on the heap, some 40 records
+_SIZE = const(2048)  # bytes of a ring on the heap, some 40 records; half of it where the heap is small
+_HEAP = const(49152)  # bytes of a small heap
 _SMALL = const(1024)  # a memory that survives a reset but is smaller than this holds only the last lines
 
 
 def _make():
     block = ringlog.persistent()
+    size = _SIZE if gc.mem_alloc() + gc.mem_free() > _HEAP else _SIZE // 2
     if block is None:
-        return ringlog.Ring(_SIZE)
+        return ringlog.Ring(size)
     if len(block) * 4 >= _SMALL:
         return ringlog.Ring(block)
-    made = ringlog.Ring(_SIZE)
+    made = ringlog.Ring(size)
     made.mirror(block)
     return made
 

@@ -17,7 +17,7 @@ def test_heap_used_by_the_log():
     gc.collect()
     used = gc.mem_alloc() - before
     minitest.measure("log_ram_bytes", used)
-    assert 2048 < used < 6000, used
+    assert 1024 < used < 6000, used
 
 
 minitest.run(globals())

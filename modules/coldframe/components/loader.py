@@ -309,7 +309,3 @@ def _tell(node, text):
 
 def _forget():
     coldframe.forget("components.loader")
-    try:
-        del components.loader
-    except AttributeError:
-        pass

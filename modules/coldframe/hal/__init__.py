@@ -29,6 +29,7 @@ SLEPT = None  # where deep sleep is made up with a reset: whether this start is 
 LASTING = False  # whether keep() outlives a loss of power as well
 
 _dog = None
+_light = None  # the Pin of led(); False = there is none
 
 
 def unique_id():
@@ -112,7 +113,9 @@ def __getattr__(name):
     if not name or name[0] == "_":  # dir() asks for ""
         raise AttributeError(name)
     __import__("coldframe.hal.more")
-    return getattr(sys.modules["coldframe.hal.more"], name)
+    more = sys.modules.pop("coldframe.hal.more")
+    globals().pop("more", None)  # it costs more RAM than a further import costs time
+    return getattr(more, name)
 
 
 _p = sys.platform

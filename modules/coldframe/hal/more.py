@@ -7,8 +7,6 @@ import sys
 from coldframe import hal
 from coldframe.hal import machine
 
-_led = None
-
 
 class _CtrlC(io.IOBase):
     # A terminal at which somebody presses Ctrl-C.
@@ -76,16 +74,15 @@ def _fact(name, default):
 
 def led(on):
     """Switch the board's own light on or off; does nothing where there is none."""
-    global _led
-    if _led is None:
+    if hal._light is None:
         pin = hal.LED
         if pin is None:
             pin = pins().get("led")
-        _led = False
+        hal._light = False
         if pin is not None and hasattr(machine, "Pin"):
-            _led = machine.Pin(pin, machine.Pin.OUT)
-    if _led:
-        _led.value(1 if on else 0)
+            hal._light = machine.Pin(pin, machine.Pin.OUT)
+    if hal._light:
+        hal._light.value(1 if on else 0)
 
 
 def console():

@@ -16,6 +16,7 @@ written by whoever publishes (class Writer).
 from asyncio import Event, core
 from time import ticks_ms
 
+from coldframe import forget
 from coldframe.log import getLogger
 from micropython import const
 
@@ -206,6 +207,7 @@ class Client:
         # What is rarely needed costs no memory until it is.
         from coldframe.mqtt.api import lookup
 
+        forget("mqtt.api")
         return lookup(self, name)
 
     # ---- for the user
@@ -420,6 +422,8 @@ class Client:
             # The rest is rare: the answer to our CONNECT, and what else only MQTT 5 knows.
             from coldframe.mqtt.answers import other
 
+            forget("mqtt.answers")
+            forget("mqtt.reasons")
             other(self, kind, packet)
 
     def _acknowledged(self, kind, packet):
