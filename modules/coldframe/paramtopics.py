@@ -16,11 +16,17 @@ async def message(node, topic, payload):
         wanted = _object(payload)
         if topic.endswith("/SET_PARAM"):
             wanted = _one(wanted)
+        dropped = [name for name in wanted if wanted[name] is None]
+        for name in dropped:
+            del wanted[name]
         try:
-            params.put(wanted)
-            answer = "OK"
+            if wanted:
+                params.put(wanted)
         except KeyError as e:
             raise ValueError("%s: there is no such parameter" % e.args[0])
+        for name in dropped:
+            params.drop(name)
+        answer = "OK"
     except ValueError as e:
         answer = str(e)
         node.log.warning("%s: %s", topic.rsplit("/", 1)[1], answer)

@@ -234,14 +234,15 @@ async def test_over_mqtt():
         ("b/SET_PARAM", "[9]", b"expected a JSON object, got '[9]'"),
         ("b/SET_PARAM", '{"time": 9}', b'expected {"key": NAME, "value": VALUE}'),
         ("b/SET_PARAMS", '{"time": 5, "mode": "x"}', b"mode: expected one of eco, boost, got 'x'"),
-        ("b/SET_PARAMS", '{"time": "5", "mode": "eco"}', b"OK"),
+        ("b/SET_PARAMS", '{"time": "5", "mode": "boost"}', b"OK"),
+        ("b/SET_PARAM", '{"key": "mode", "value": null}', b"OK"),
     ):
         before = len(broker.got(topic + "_"))
         broker.publish(topic, payload)
         await until(lambda: len(broker.got(topic + "_")) > before, "answer to " + payload)
         minitest.equal(broker.got(topic + "_")[-1], answer)
     minitest.equal(node.find("./t").every, 10)
-    await until(lambda: len(broker.got("b/PARAMS")) >= 5, "the new parameters")
+    await until(lambda: b'"eco"' in broker.got("b/PARAMS")[-1], "the new parameters")
     minitest.equal(json.loads(broker.got("b/PARAMS")[-1]), {"time": 5, "mode": "eco", "every t": 10})
     await node.stop()
     minitest.equal(_file(), {"time": 5, "every t": 10})
