@@ -97,9 +97,12 @@ class Discovery:
             pass  # the connection was lost on the way: up() comes
         except Exception as e:
             node.report("discovery", e)
+            self.last = clock.ms()  # what has failed now is not tried again with each reconnect
+            self.due = self.last + _AGAIN
         finally:
-            self.task = None
             coldframe.forget("discoverydoc")
+            # What has failed is tried again later.
+            self.task = asyncio.create_task(self._run()) if self.due is not None else None
 
     async def _values(self):
         # Home Assistant does not know the values that the broker does not keep.

@@ -238,8 +238,12 @@ class Plan:
         yield ',"avty_t":' + json.dumps(node.resolve("./available")) + ',"cmps":{'
         comma = ""
         for cid, d in self.entities():
-            yield '%s"%s":%s' % (comma, cid, json.dumps(d))
-            comma = ","
+            yield '%s"%s":' % (comma, cid)
+            comma = "{"
+            for key in d:  # in small pieces: a heap that is nearly full has no room for large ones
+                yield '%s"%s":%s' % (comma, key, json.dumps(d[key]))
+                comma = ","
+            yield "}"
         for cid, kind in self.gone:
             yield '%s"%s":{"p":"%s"}' % (comma, cid, kind)
             comma = ","
@@ -298,7 +302,8 @@ async def size_of(plan):
     size = 0
     for text in plan.parts():
         size += len(text.encode())
-        await asyncio.sleep(0)
+        if text == "}":
+            await asyncio.sleep(0)
     return size
 
 
