@@ -35,6 +35,7 @@ CORE = (
     "crash.py",
     "discovery.py",
     "discoverydoc.py",
+    "discoveryrun.py",
     "ctrlc.py",
     "dns.py",
     "improv.py",

@@ -58,6 +58,7 @@ class Node(Router, Supervisor, Link):
     power = None  # coldframe.power.Power in battery mode
     components = ()  # name -> (component, list of its topics and services), see component()
     loading = None  # an Event while components are being made
+    telling = False  # Home Assistant is to be told something
 
     def __init__(self, config=None, transport=None):
         self.log = log.getLogger("node")

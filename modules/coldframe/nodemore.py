@@ -34,7 +34,7 @@ def busy(node):
             if listener.queue is not None:
                 return True
             listener = listener.next
-    return any(topic.busy for topic in node.topics)
+    return node.telling or any(topic.busy for topic in node.topics)
 
 
 def find(node, name):

@@ -309,3 +309,10 @@ def _tell(node, text):
 
 def _forget():
     coldframe.forget("components.loader")
+    # What has only functions that are needed no more, and the packages that have nothing of their own.
+    for name in ("loader", "machine.i2c", "machine.pin", "machine", "switches", "sensors"):
+        sys.modules.pop("coldframe.components." + name, None)
+        if hasattr(components, name):
+            delattr(components, name)
+    if not coldframe.node.components:
+        coldframe.forget("components")
