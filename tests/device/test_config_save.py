@@ -1,5 +1,6 @@
 """coldframe.config.save(), passwords at rest, wifi.json: what is on the flash afterwards."""
 
+import gc
 import json
 import sys
 
@@ -423,7 +424,14 @@ def test_nothing_stays_in_memory():
     config.save({"name": "a"}, PATH)
     config.check({"mqtt": {"password": "enc:" + "A" * 60}}, [])
     for name in sys.modules:
+        assert name != "coldframe.secrets"
         assert not name.startswith("coldframe.config") or name == "coldframe.config", name
+    gc.collect()
+    before = gc.mem_alloc()
+    config.load(PATH)
+    config.save({"name": "b"}, PATH)
+    gc.collect()
+    assert gc.mem_alloc() - before < 128, gc.mem_alloc() - before
     _clean()
 
 

@@ -1,15 +1,18 @@
-"""The configuration on a flash that loses its power at any write, or is full."""
+"""The configuration on the flash: the power goes at any write, the flash is full, passwords are what the docs say."""
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from host.simboards import DEADLINE, image
-from kit import fsimage
+from kit import fsimage, host
 from kit.simboard import SimBoard
 
 BLOCKS = 64
@@ -178,6 +181,26 @@ def test_full_flash(tmp_path: Path) -> None:
         "LOADED new",
     ], console
     assert b"hunter2" not in files_of(flash)["config.json"]
+
+
+def test_the_format_of_passwords_is_the_documented_one(tmp_path: Path) -> None:
+    """modules/coldframe/secrets.py describes it; here it is opened from that description, with other programs."""
+    openssl = host.ensure({"openssl": "openssl"}, "the tests of encrypted passwords")["openssl"]
+    flash = make(tmp_path, {"config.json": PLAIN}, None)
+    run(tmp_path)
+    sealed = json.loads(files_of(flash)["config.json"])["mqtt"]["password"]
+
+    def mac(key: bytes, data: bytes) -> bytes:
+        return hmac.digest(key, data, "sha256")
+
+    data = base64.urlsafe_b64decode(sealed.removeprefix("enc:"))
+    assert data[0] == 1
+    root = mac(bytes.fromhex(ID), b"coldframe 1" + data[1:13])
+    assert mac(mac(root, b"proof"), data[:-16])[:16] == data[-16:]
+    both = mac(root, b"text")
+    command = [openssl, "enc", "-d", "-aes-128-cbc", "-K", both[:16].hex(), "-iv", both[16:].hex()]
+    done = subprocess.run(command, input=data[13:-16], capture_output=True, check=True)
+    assert done.stdout.decode() == "hunter2 of the broker"
 
 
 def test_broken_json_is_seen_and_survived(tmp_path: Path) -> None:
