@@ -35,6 +35,8 @@ KINDS: dict[str, tuple[str, str] | None] = {
     "log_moving": None,
     "log_kept": None,
     "log_ram": None,
+    "node_ram": None,
+    "node_block": None,
 }
 _MICROSECONDS = """
     mqtt_received mqtt_published mqtt_received_alone mqtt_published_alone
@@ -42,7 +44,7 @@ _MICROSECONDS = """
 """
 UNITS = dict.fromkeys(_MICROSECONDS.split(), "µs")
 ZERO = {"log_kept"}  # limits that may be 0; of the others that would be a mistake
-AT_LEAST = {"heap"}  # lower limits; all others are upper limits
+AT_LEAST = {"heap", "node_block"}  # lower limits; all others are upper limits
 # Names under which the tests write these figures to measurements.json; the first one that is there counts.
 NAMES = {
     "heap": ("heap_free_after_boot_bytes", "heap_free_after_import_bytes", "heap_free_bytes"),
@@ -59,6 +61,8 @@ NAMES = {
     "log_moving": ("log_moving_us",),
     "log_kept": ("log_kept_bytes",),
     "log_ram": ("log_ram_bytes",),
+    "node_ram": ("node_ram_bytes",),
+    "node_block": ("node_block_bytes",),
 }
 
 

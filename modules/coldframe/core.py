@@ -200,7 +200,8 @@ class Node(Router, Supervisor, Link):
                     __import__(full)
                     sys.modules[full].start(self)
                 except Exception as e:
-                    self.report("part " + name, e)
+                    if full not in str(e):  # else it is left out of this image
+                        self.report("part " + name, e)
 
     def _prepare_log(self, c):
         # Where the log goes beside the console.

@@ -1,0 +1,176 @@
+"""Figures: what a connected node keeps in RAM: standard parts, Wi-Fi, one sensor. budgets.toml has the limits.
+
+Where there is no radio, a twin of the network module takes its place; the broker is in memory, and acknowledges. What
+these two and the test itself take is not counted.
+"""
+
+import asyncio
+import gc
+import io
+import sys
+
+import minitest
+
+gc.collect()
+BEFORE = gc.mem_alloc()
+
+
+class Far(io.IOBase):
+    """A transport and its stream: a broker that accepts and acknowledges everything."""
+
+    tail = False
+
+    def __init__(self):
+        self.poll = self
+        self.out = b""
+
+    def __str__(self):
+        return "memory"
+
+    async def open(self):
+        return self
+
+    def close(self):
+        pass
+
+    def write(self, buf, off=0, n=-1):
+        end = len(buf) if n < 0 else off + n
+        n = end - off
+        while off < end:
+            kind = buf[off] & 0xF0
+            size = shift = 0
+            at = off + 1
+            while True:
+                byte = buf[at]
+                at += 1
+                size |= (byte & 127) << shift
+                shift += 7
+                if byte < 128:
+                    break
+            if kind == 0x10:
+                self.out += b"\x20\x02\0\0"
+            elif kind == 0x80:
+                self.out += b"\x90\x03" + bytes(buf[at : at + 2]) + b"\x01"
+            elif kind == 0xC0:
+                self.out += b"\xd0\0"
+            elif kind == 0x30 and buf[off] & 2:
+                t = at + 2 + (buf[at] << 8 | buf[at + 1])
+                self.out += b"\x40\x02" + bytes(buf[t : t + 2])
+            off = at + size
+        return n
+
+    def readinto(self, buf):
+        n = min(len(buf), len(self.out))
+        if not n:
+            return None
+        buf[:n] = self.out[:n]
+        self.out = self.out[n:]
+        return n
+
+    def ioctl(self, request, flags):
+        return flags & (5 if self.out else 4) if request == 3 else 0
+
+
+class WLAN:
+    """A station that joins at once."""
+
+    IF_STA = 0
+    on = joined = False
+
+    def __init__(self, interface):
+        pass
+
+    def active(self, on=None):
+        if on is not None:
+            WLAN.on = on
+        return WLAN.on
+
+    def isconnected(self):
+        return WLAN.joined
+
+    def connect(self, *args, **options):
+        WLAN.joined = True
+
+    def disconnect(self):
+        WLAN.joined = False
+
+    def status(self, what=None):
+        return -50 if what else 1010 if WLAN.joined else 1000
+
+    def ifconfig(self, addresses=None):
+        return ("10.0.0.7", "255.255.255.0", "10.0.0.1", "10.0.0.1")
+
+    def config(self, *args, **options):
+        pass
+
+    ipconfig = config
+
+    def scan(self):
+        return []
+
+
+class Network:
+    """The network module of such a station; a driver says much like the ESP32's."""
+
+    WLAN = WLAN
+    STA_IF = 0
+    AP_IF = 1
+    STAT_IDLE = 1000
+    STAT_CONNECTING = 1001
+    STAT_GOT_IP = 1010
+    STAT_NO_AP_FOUND = 201
+    STAT_WRONG_PASSWORD = 202
+    STAT_CONNECT_FAIL = 203
+    hostname = country = staticmethod(lambda *args: None)
+
+
+CONFIG = {
+    "name": "greenhouse",
+    "wifi": {"networks": [{"ssid": "Farm", "password": "secret99"}]},
+    "mqtt": {"host": "10.0.0.5"},
+    "time": {"ntp": []},  # there is nobody to ask
+}
+
+
+def largest():
+    """The largest block that can be had."""
+    low = 0
+    high = gc.mem_free()
+    while high - low > 16:
+        middle = (low + high) // 2
+        try:
+            bytearray(middle)
+            low = middle
+        except MemoryError:
+            high = middle
+        gc.collect()
+    return low
+
+
+async def test_connected():
+    if "coldframe" in sys.modules:
+        minitest.skip("imported at boot")
+    sys.modules["network"] = Network
+    far = Far()
+    gc.collect()
+    own = gc.mem_alloc() - BEFORE
+    from coldframe import Node
+
+    node = Node(CONFIG, transport=far)
+    node.topic("./temperature", every=60)(lambda: 21.5)
+    await node.start()
+    for _ in range(100):
+        if node.client and node.client.up.is_set():
+            break
+        await asyncio.sleep_ms(50)
+    assert node.client and node.client.up.is_set() and node.wifi.up.is_set(), node.errors
+    await asyncio.sleep(10)  # what starts late, or is there for the start only
+    gc.collect()
+    used = gc.mem_alloc() - own
+    whole = gc.mem_alloc() + gc.mem_free()
+    minitest.measure("node_ram_bytes", used)
+    minitest.measure("node_block_bytes", largest())
+    minitest.measure("node_heap_bytes", whole)
+
+
+minitest.run(globals())
