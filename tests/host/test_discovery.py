@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -280,3 +283,35 @@ def test_the_rules_refuse(make_node: MakeNode, peer: Peer) -> None:
         table[path[-1]] = value
         with pytest.raises(homeassistant.RuleError):
             homeassistant.check(TOPIC, json.dumps(bad).encode())
+
+
+@pytest.mark.skipif(
+    not os.environ.get("COLDFRAME_HOMEASSISTANT"),
+    reason="set COLDFRAME_HOMEASSISTANT to a Python that has Home Assistant: tests/host/scripts/hacheck.py",
+)
+def test_home_assistant_itself(make_node: MakeNode, peer: Peer, tmp_path: Path) -> None:
+    """The same document, and the one of the components, before Home Assistant's own validator."""
+    components = {
+        "bus": {"package": ".machine.i2c", "component": "I2C", "constructor_args": [5, 4]},
+        "air": {"package": ".sensors.htu21d", "component": "HTU21D", "constructor_args": ["bus"]},
+        "dht": {"package": ".sensors.dht22", "component": "DHT22", "constructor_args": [4]},
+        "volt": {"package": ".sensors.adc", "component": "ADC", "constructor_args": [26]},
+        "cell": {"package": ".sensors.battery", "component": "Battery", "constructor_args": ["volt"]},
+        "pump": {"package": ".switches.gpio", "component": "GPIO", "constructor_args": [14]},
+    }
+    node = make_node(
+        APP, components=components, wifi={"networks": [{"ssid": "Farm"}]}, discovery={"area": "Garten"}
+    )
+    node.world(networks=[{"ssid": "Farm"}])
+    node.start()
+    assert {"air--humidity", "cell--battery", "pump", "restart"} <= set(told(peer))
+    (tmp_path / "document.json").write_bytes(documents(peer)[-1])
+    script = Path(__file__).parent / "scripts/hacheck.py"
+    command = [
+        *shlex.split(os.environ["COLDFRAME_HOMEASSISTANT"]),
+        str(script),
+        str(tmp_path / "document.json"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr[-2000:]
+    print(done.stdout)

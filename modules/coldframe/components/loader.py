@@ -35,14 +35,16 @@ def start(node):
     """Start the service that makes the components of a node; node.loading is an Event until it is done, then None."""
     if bootrecord.level() >= 2:
         node.log.warning("no components: too many boots have failed (docs/recovery.md)")
-        return _forget()
+        return _forget(node)
     try:
         found = sources(node.config)
     except Fault as e:
         _tell(node, e)
         found = None
     if not found:
-        return _forget()
+        return _forget(node)
+    # They stay in RAM no longer than it takes to make them.
+    node.config._data.pop("components", None)
     node.loading = asyncio.Event()
 
     async def run():
@@ -52,7 +54,7 @@ def start(node):
             node.loading.set()
             node.loading = None
             node.services.remove(service)  # with it, the RAM of the descriptions is free again
-            _forget()
+            _forget(node)
 
     service = node.service("components", run, once=True, layer="component")
 
@@ -307,12 +309,9 @@ def _tell(node, text):
     node._error(text)
 
 
-def _forget():
-    coldframe.forget("components.loader")
+def _forget(node):
     # What has only functions that are needed no more, and the packages that have nothing of their own.
     for name in ("loader", "machine.i2c", "machine.pin", "machine", "switches", "sensors"):
-        sys.modules.pop("coldframe.components." + name, None)
-        if hasattr(components, name):
-            delattr(components, name)
-    if not coldframe.node.components:
+        coldframe.forget("components." + name)
+    if not node.components:
         coldframe.forget("components")
