@@ -36,13 +36,15 @@ NO_COMPONENTS = const(2)
 OLD_CONFIG = const(3)
 SAFE = const(4)
 
-_LOOP = const(10)  # restarts by the program, none of which lived a minute, that are taken for a loop
+_LOOP = const(10)  # ends of lives too short, see s[7] below, that are taken for a loop
 
 # version; what (low 4 bits) and whose turn (high); failed boots in a row; level (low) and the level to go back to if a
 # new try fails (high); boots (2 bytes, low one first); how often everything was tried again (low), layer of the
-# last failure (high); restarts by the program in a row
+# last failure (high); ends of lives in a row of which none was sound for an hour: restarts by the program within the
+# first minute, and bad ends after it
 _state = None
 _filed = None  # what is in the file, as far as is known
+_unsaved = False  # the heap was too full for it
 
 crashed = False  # after begin(): whether the program that ran before this start ended badly, soon or late
 ended = (
@@ -73,13 +75,15 @@ def _load():
 
 def _save(stamp=None):
     # Writes only what is new.
-    global _filed
-    s = bytes(_state)
-    if stamp is None:
-        stamp = _filed[_SIZE:] if _filed else b""
+    global _filed, _unsaved
+    _unsaved = True
     try:
+        s = bytes(_state)
+        if stamp is None:
+            stamp = _filed[_SIZE:] if _filed else b""
         if hal.keep(s):
             if hal.LASTING:
+                _unsaved = False
                 return
             # For a loss of power: the ladder alone.
             s = bytes((_VERSION, IDLE, s[2], s[3], 0, 0, s[6], 0))
@@ -87,13 +91,15 @@ def _save(stamp=None):
                 if _filed is not None:
                     _filed = None
                     store.remove(FILE)
+                _unsaved = False
                 return
         s += stamp
         if s != _filed:
             store.write(FILE, s)
             _filed = s
-    except OSError:
-        pass  # a full flash must not stop a boot
+        _unsaved = False
+    except (OSError, MemoryError):
+        pass  # neither a full flash nor a full heap must stop a boot, or its end
 
 
 def begin():
@@ -110,7 +116,10 @@ def begin():
         doing = PROGRAM  # the chip tells it: no wrapper around machine.reset() was needed
     before = s[3] & 15
     ended = (doing, cause, LAYERS[layer] if layer < len(LAYERS) else "", before)
-    s[7] = min(_LOOP, s[7] + 1) if doing == PROGRAM else s[7] if cause == "power" else 0
+    if doing == PROGRAM or crashed and not failed:
+        s[7] = min(_LOOP, s[7] + 1)
+    elif not failed and cause != "power":
+        s[7] = 0
     if failed or s[7] >= _LOOP:
         _step(s, layer, s[7] >= _LOOP)
     s[1] = IDLE
@@ -136,15 +145,14 @@ def _step(s, layer, loop):
     s[6] = s[6] & 15 | layer << 4
     to = s[3] & 15
     back = s[3] >> 4
+    if loop:
+        s[7] = 0
     if back:  # everything was tried again, and that was it
         s[2] = 0
         s[3] = max(to, back)
         return
     s[2] = min(255, s[2] + 1)
-    if loop:
-        s[7] = 0
-        s[3] = max(to, NO_APP)
-    elif s[2] > 1:
+    if loop or s[2] > 1:
         to = min(SAFE, to + 1)
         # It is known whose fault it was: what goes at once is that layer.
         s[3] = max(to, layer) if layer < SAFE else to
@@ -200,16 +208,18 @@ def mark(what, layer=None):
             what = SOUND
         elif what == FAILED:
             what = DIED
+        elif what == PROGRAM:
+            what = ASKED
     elif now >= FAILED and what >= ASKED:
         return  # the restart is the consequence of what is noted already
     elif now == IDLE and what == PROGRAM:
         what = ASKED  # at the REPL
     value = what | (s[1] & 0xF0 if layer is None else LAYERS.index(layer) << 4)
-    if value == s[1]:
+    if value == s[1] and not _unsaved:
         return
     s[1] = value
     if what == SOUND:
-        s[2] = s[7] = 0
+        s[2] = 0
         s[3] &= 15
     _save()
 
@@ -249,5 +259,5 @@ def retry():
 def trust():
     """Everything has run well for long: the next trouble begins with a hold() of an hour again."""
     s = _load()
-    s[6] = 0
+    s[6] = s[7] = 0
     _save()

@@ -150,11 +150,13 @@ def where(text):
 
 def _innermost(text):
     found = ("", "")
+    component = False
     for file, place in frames(text):
         layer = layer_of(file)
+        component = component or layer == "component"
         if layer != "node" or found[0] in ("", "node"):
             found = (layer, place)
-    return found
+    return ("component", found[1]) if component else found  # a component's driver may lie anywhere
 
 
 def last():
@@ -213,17 +215,16 @@ def reason():
         if report and report.get("boot") == (bootrecord.boots() - 1 & 0xFFFF):
             return report.get("cause")
         return "watchdog" if cause == "watchdog" else "crash"
-    if cause not in ("power", "hard"):
-        if doing == bootrecord.PROGRAM:
-            return "restart by the program"
-        if doing == bootrecord.ASKED:
-            text = None
-            for row in log.before():
-                if " restart: " in row:
-                    text = row.split(" restart: ", 1)[1]
-                elif " startup: start number" in row:
-                    text = None
-            return "restart on purpose" + (": " + text if text else "")
-        if doing == bootrecord.ASLEEP:
-            return "deepsleep"
+    if doing == bootrecord.PROGRAM:
+        return "restart by the program"
+    if doing == bootrecord.ASLEEP:
+        return "deepsleep"
+    if doing == bootrecord.ASKED:
+        text = None
+        for row in log.before():
+            if " restart: " in row:
+                text = row.split(" restart: ", 1)[1]
+            elif " startup: start number" in row:
+                text = None  # of a life before that
+        return "restart on purpose" + (": " + text if text else "")
     return cause

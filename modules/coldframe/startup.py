@@ -4,6 +4,7 @@ Frozen files of these names win over the user's on most boards, so these two han
 there is one, which is in charge then, and otherwise to a node from /config.json with /app.py.
 """
 
+import gc
 import sys
 import time
 
@@ -65,6 +66,14 @@ def _life_before():
 
 def main(scope):
     """The work of main.py. Returns when the REPL is to take over. Never raises."""
+    try:
+        _main(scope)
+    except Exception:  # what is to cope with failures has failed: no heap
+        bootrecord.mark(bootrecord.FAILED)
+        hal.reset()
+
+
+def _main(scope):
     _hold()
     app = bootrecord.level() == bootrecord.FULL
     if app and store.exists(ROOT + "main.py"):
@@ -84,11 +93,12 @@ def main(scope):
 def run(app=True):
     """Run a node from /config.json until Ctrl-C. app: whether to load app.py."""
     layer = "node"
+    node = None
     try:
         from .core import Node
 
-        config, old = _config()
-        layer = "config" if old else "node"
+        config, new = _config()
+        layer = "config" if new else "node"
         node = Node(config)
         layer = "node"
         node.errors.extend(_errors)
@@ -99,9 +109,27 @@ def run(app=True):
             node.service("app", lambda: _app(node), once=True, layer="app")
         node.run()
     except Exception as e:
-        _failed("the node", e, layer)
+        full = isinstance(e, MemoryError)
+        if full and layer == "node" and bootrecord.level() == bootrecord.FULL:
+            layer = "app"  # it is the app that can eat the heap
+        if full:
+            # Nothing can be reported before there is room again: all that the app has is let go.
+            node = None
+            _free()
         bootrecord.mark(bootrecord.FAILED, layer)
+        _failed("the node", e, layer)
         _restart()
+
+
+def _free():
+    import asyncio
+
+    import coldframe
+
+    coldframe.node = None
+    asyncio.new_event_loop()
+    sys.modules.pop("app", None)
+    gc.collect()
 
 
 def _config():

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import sys
 
 from micropython import const
 
@@ -13,6 +14,11 @@ _SOUND = 60000  # ms of running after which a boot is sound
 _SILENT = const(60000)  # ms without a beat() after which a service that had given one is taken for stuck
 _ERRORS = 8  # texts kept in Node.errors
 _HUNGRY = const(5)  # times that the heap may be full with nothing left to free, before the device restarts
+
+
+def _low():
+    """Whether less than a twentieth of the heap is free."""
+    return hasattr(gc, "mem_free") and gc.mem_free() < (gc.mem_free() + gc.mem_alloc()) // 20
 
 
 class Service:
@@ -103,7 +109,7 @@ class Supervisor:
         # One allocation that was too large is an error like others. But if the heap is full and nothing can be
         # freed, the node cannot work, and only a restart helps.
         gc.collect()
-        if not hasattr(gc, "mem_free") or gc.mem_free() > (gc.mem_free() + gc.mem_alloc()) // 20:
+        if not _low():
             return
         now = clock.ms()
         if not self._hungry or now - self._hungry_since > 300000:
@@ -111,13 +117,29 @@ class Supervisor:
             self._hungry = 0
         self._hungry += 1
         if self._hungry >= _HUNGRY:
-            self.fail("the heap is full: " + where, exception, "" if bootrecord.level() else "app")
+            self.fail("the heap is full: " + where, exception)
 
     def fail(self, cause, exception=None, layer=""):
         """Restart the device because of a failure: with a report (see crash.keep()), and as a failed boot."""
-        from . import crash
+        gc.collect()
+        if _low():
+            # Nothing can be noted before there is room again: all that the program has is let go. It is the one that
+            # eats, whoever was left without.
+            if bootrecord.level() == bootrecord.FULL:
+                layer = "app"
+            for x in (self.topics, self._listeners, self._hooks):
+                x.clear()
+            for service in self.services:
+                service.function = service.task = None
+            sys.modules.pop("app", None)
+            asyncio.new_event_loop()
+            gc.collect()
+        try:
+            from . import crash
 
-        layer = crash.keep(cause, exception, layer)
+            layer = crash.keep(cause, exception, layer)
+        except MemoryError:
+            gc.collect()
         bootrecord.mark(bootrecord.FAILED, layer)
         hal.reset()
 
@@ -134,10 +156,14 @@ class Supervisor:
 
     def _unstuck(self, exception):
         # That KeyboardInterrupt has come out of it.
-        from . import crash
+        text = "watchdog: the program was stuck"
+        try:
+            from . import crash
 
-        place = crash.where(crash.traceback(exception))
-        self.fail("watchdog: stuck in " + (place or "an unknown place"), exception)
+            text = "watchdog: stuck in " + (crash.where(crash.traceback(exception)) or "an unknown place")
+        except MemoryError:
+            gc.collect()
+        self.fail(text, exception)
 
     def _stray(self, loop, context):
         # An exception that ended a task of the user's own.

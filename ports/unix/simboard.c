@@ -333,9 +333,12 @@ MP_NORETURN void sim_reset(int cause) {
     }
     console_restore();
     sim_radio_before_reset(cause != SIM_SOFT);
-    // exec keeps the signal mask, and what is ignored: a Ctrl-C must not end the new life while it starts.
+    // exec keeps the signal mask, and what is ignored: a Ctrl-C, or news of the world, must not end the new life while
+    // it starts.
     struct sigaction plain = { .sa_handler = SIG_IGN };
     (sigaction)(SIGINT, &plain, NULL);
+    (sigaction)(SIGIO, &plain, NULL);
+    (sigaction)(SIGUSR1, &plain, NULL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     execve("/proc/self/exe", arguments, environ);

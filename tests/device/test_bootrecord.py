@@ -163,6 +163,26 @@ def test_a_program_that_does_nothing_but_restart():
         minitest.equal(_boot("watchdog"), 0)
 
 
+def test_a_program_that_dies_again_and_again_after_the_first_minute():
+    _fresh()
+    levels = []
+    for n in range(10):
+        bootrecord.mark(RUNNING, "app")
+        bootrecord.mark(SOUND)
+        if n % 2:
+            bootrecord.mark(FAILED)
+        levels.append(_boot("watchdog"))
+        minitest.equal((bootrecord.failed() > 0, bootrecord.crashed), (n == 9, True))
+    minitest.equal(levels, [0] * 9 + [1])
+    _fresh()
+    for n in range(30):
+        bootrecord.mark(RUNNING, "app")
+        bootrecord.mark(SOUND)
+        if n % 9 == 8:
+            bootrecord.trust()  # now and then it runs well for an hour
+        minitest.equal(_boot("watchdog"), 0)
+
+
 def test_everything_is_tried_again_and_one_failure_leads_back():
     _fresh()
     for _ in range(3):

@@ -51,24 +51,6 @@ async def test_log_survives_a_reset(image, way):
         assert rows(await board.exec(SHOW)) == (0, [])
 
 
-async def test_log_of_a_crash_is_kept_in_a_file(image):
-    """The user's program is caught in a loop, the watchdog bites: /crash.log says what was before."""
-    main = b"""
-from coldframe import log
-import machine, os
-if machine.reset_cause() != machine.WDT_RESET:
-    log.warning("about to hang")
-    machine.WDT(timeout=100)
-    while True:
-        pass
-"""
-    async with Emulator(image, files={"main.py": main}, pace=False) as board:
-        await board.wait_until(lambda: "watchdog" in board.resets, what="the watchdog")
-        await board.wait_boot(2)
-        text = await board.exec("print(open('/crash.log').read())")
-        assert "WARNING  root: about to hang" in text
-
-
 # -- the power goes in the middle of a write -----------------------------------------------------
 
 

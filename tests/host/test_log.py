@@ -263,7 +263,9 @@ print("RECOVERED", log.ring.recovered, list(log.before()))
     board.start()
     found = board.wait_for(re.compile(r"RECOVERED .*\]"), 30)[0]
     assert "WARNING  root: about to hang" in found
-    assert "WARNING  root: about to hang\n" in (board.flash / "crash.log").read_text()
+    report = json.loads((board.flash / "crash.new").read_text())
+    assert any(line.endswith("WARNING  root: about to hang") for line in report["log"])
+    assert report["cause"] == "watchdog: the program was stuck" and report["layer"] == "app"
 
 
 def test_snippets_of_the_page(make, broker: Mosquitto) -> None:

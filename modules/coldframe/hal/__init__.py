@@ -73,16 +73,19 @@ def reset(why="", safe=False):
 
     why: what asked for it, for the log and coldframe.reset_reason(). safe: the next boot is one in safe mode.
     """
-    from coldframe import bootrecord
+    try:
+        from coldframe import bootrecord
 
-    if why:
-        from coldframe import log
+        if why:
+            from coldframe import log
 
-        log.getLogger("restart").warning(why)
-    if safe:
-        bootrecord.ask_safe()
-    else:
-        bootrecord.intend()
+            log.getLogger("restart").warning(why)
+        if safe:
+            bootrecord.ask_safe()
+        else:
+            bootrecord.intend()
+    except MemoryError:
+        pass  # a full heap is what it may be for
     if hasattr(machine, "reset"):
         machine.reset()
     sys.exit(42)

@@ -11,6 +11,7 @@ from coldframe import hal
 from micropython import const
 
 _GRACE = const(5)  # looks that an interrupted program has to end
+_RESERVE = const(256)  # bytes of heap for noting the end in the boot record
 
 
 class Dog:
@@ -26,6 +27,7 @@ class Dog:
     def start(self, timeout, before, stuck):
         self._before = before
         self._stuck = stuck
+        self._reserve = bytearray(_RESERVE)
         machine = hal.machine
         if hal.DOG_TIMER is not None and hasattr(machine, "Timer"):
             if hal.DOG_LONGEST and self._wdt is None:
@@ -73,6 +75,7 @@ class Dog:
         self._looks += 1
         if self._looks <= self.limit:
             return
+        self._reserve = None  # the heap may be full
         if not self.bitten and self._stuck:
             self.bitten = True
             self._looks = self.limit - _GRACE

@@ -216,7 +216,10 @@ def note_restarts():
             return
 
         def noted(*args):
-            bootrecord.intend(what)
+            try:
+                bootrecord.intend(what)
+            except MemoryError:
+                pass
             if what == bootrecord.ASLEEP:
                 hal.dog_off()
             return function(*args)
