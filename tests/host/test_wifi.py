@@ -142,7 +142,7 @@ def setup(node):
     assert 3 <= tries <= 12, f"{tries} attempts in 20 minutes"
     assert board.console.count("not joined") == 1  # the same cause is not logged again and again
     board.world(networks=[FARM | {"password": "wrong"}])  # the router's was changed to ours
-    joined(board)
+    board.wait_for("joined Farm", DEADLINE)
     board.world(networks=[FARM])
     board.wait_for("lost Farm", DEADLINE)
     board.wait_for("not joined: wrong password", DEADLINE)
@@ -169,7 +169,7 @@ def setup(node):
 def test_failures_that_are_none(make_node: MakeNode) -> None:
     """A driver that says "wrong password" by mistake, and a radio that is stuck until it is switched off and on."""
     board = make_node([KNOWN], world={"networks": [FARM | {"glitch": 400}], "speed": 5})
-    joined(board)
+    board.wait_for("joined Farm", DEADLINE)
     assert board.state()["wlan.tries"] == 1
     board.world(wlan="stuck", networks=[FARM], speed=100)
     board.wait_for("lost Farm", DEADLINE)
@@ -185,6 +185,8 @@ import asyncio, gc
 def setup(node):
     async def tell():
         while True:
+            while node.wifi.state not in ("up", "none"):
+                await asyncio.sleep(1)
             gc.collect()
             print("hour", node.wifi.state, gc.mem_alloc())
             await asyncio.sleep(3600)
