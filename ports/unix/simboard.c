@@ -119,7 +119,10 @@ static void dispatch(mp_sched_node_t *n) {
         now &= ~(1u << SIM_EVENT_STATE);
     }
     if (now != 0) {
+        // A Ctrl-C waits: raised in here it would end this call, and not the program.
+        unsigned long state = sim_atomic_begin();
         mp_call_function_1_protected(MP_STATE_VM(sim_on_event), MP_OBJ_NEW_SMALL_INT((mp_int_t)now));
+        sim_atomic_end(state);
     }
 }
 
@@ -613,6 +616,39 @@ static mp_obj_t board_real(mp_obj_t path_in) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(board_real_obj, board_real);
 
+// held(function) -> a callable that does the same, with interrupts and Ctrl-C held back until it is done. For what is in
+// Python here and in C on a board: MicroPython takes whatever its file system raises for "no such file".
+typedef struct _held_obj_t {
+    mp_obj_base_t base;
+    mp_obj_t function;
+} held_obj_t;
+
+static mp_obj_t held_call(mp_obj_t self_in, size_t n_args, size_t n_kw, const mp_obj_t *args) {
+    held_obj_t *self = MP_OBJ_TO_PTR(self_in);
+    unsigned long state = sim_atomic_begin();
+    nlr_buf_t nlr;
+    mp_obj_t ret = mp_const_none;
+    bool good = nlr_push(&nlr) == 0;
+    if (good) {
+        ret = mp_call_function_n_kw(self->function, n_args, n_kw, args);
+        nlr_pop();
+    }
+    sim_atomic_end(state);
+    if (!good) {
+        nlr_jump(nlr.ret_val);
+    }
+    return ret;
+}
+
+static MP_DEFINE_CONST_OBJ_TYPE(held_type, MP_QSTR_held, MP_TYPE_FLAG_NONE, call, held_call);
+
+static mp_obj_t board_held(mp_obj_t function) {
+    held_obj_t *self = mp_obj_malloc(held_obj_t, &held_type);
+    self->function = function;
+    return MP_OBJ_FROM_PTR(self);
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(board_held_obj, board_held);
+
 static mp_obj_t board_isatty(void) {
     return mp_obj_new_bool(isatty(0));
 }
@@ -637,6 +673,7 @@ static const mp_rom_map_elem_t globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_speed), MP_ROM_PTR(&board_speed_obj) },
     { MP_ROM_QSTR(MP_QSTR_set_clock), MP_ROM_PTR(&board_set_clock_obj) },
     { MP_ROM_QSTR(MP_QSTR_real), MP_ROM_PTR(&board_real_obj) },
+    { MP_ROM_QSTR(MP_QSTR_held), MP_ROM_PTR(&board_held_obj) },
     { MP_ROM_QSTR(MP_QSTR_isatty), MP_ROM_PTR(&board_isatty_obj) },
     { MP_ROM_QSTR(MP_QSTR_air), MP_ROM_PTR(&sim_air_obj) },
     { MP_ROM_QSTR(MP_QSTR_abort), MP_ROM_PTR(&sim_abort_obj) },

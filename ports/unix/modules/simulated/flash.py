@@ -9,6 +9,12 @@ from micropython import const
 _BLOCK = const(4096)
 
 
+def _hold(thing, *names):
+    # On a board these are C, and no Ctrl-C gets in between.
+    for name in names:
+        setattr(thing, name, _simboard.held(getattr(thing, name)))
+
+
 class Folder:
     """A host folder as the board's file system. It has the size of a board's, and no path leaves it."""
 
@@ -19,6 +25,7 @@ class Folder:
         self._fs.chdir(path)
         self._size = size
         self._cwd = "/"
+        _hold(self, "chdir", "open", "mkdir", "remove", "rename", "rmdir", "stat", "statvfs")
 
     def mount(self, readonly, mkfs):
         pass
@@ -106,6 +113,7 @@ class Chip:
         self._blocks = self._file.seek(0, 2) // _BLOCK
         self._cut = cut
         self.writes = 0
+        _hold(self, "readblocks", "writeblocks", "ioctl")
 
     def readblocks(self, block, buf, offset=0):
         self._file.seek(block * _BLOCK + offset)
