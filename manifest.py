@@ -38,6 +38,7 @@ CORE = (
     "discoveryrun.py",
     "ctrlc.py",
     "dns.py",
+    "interrupted.py",
     "improv.py",
     "improvrpc.py",
     "led.py",
@@ -56,6 +57,7 @@ CORE = (
     "recovery.py",
     "router.py",
     "schedule.py",
+    "screen.py",
     "secrets.py",
     "sntp.py",
     "stamp.py",
@@ -92,7 +94,7 @@ SETUP = (
     "result.py",
     "trial.py",
 )
-HAL = ("__init__.py", "dog.py", "more.py", "sleep.py", "words.py")
+HAL = ("__init__.py", "dog.py", "facts.py", "more.py", "sleep.py", "words.py")
 MQTT = (
     "__init__.py",
     "answers.py",

@@ -22,12 +22,13 @@ _MODULES = (
     "config",
     "core",
     "crash",
-    "discovery",
     "ctrlc",
+    "discovery",
     "dns",
     "hal",
     "improv",
     "improvrpc",
+    "interrupted",
     "link",
     "log",
     "logcapture",
@@ -43,8 +44,8 @@ _MODULES = (
     "recovery",
     "router",
     "schedule",
-    "sntp",
     "setup",
+    "sntp",
     "startup",
     "store",
     "supervisor",
@@ -83,15 +84,19 @@ node = None  # the node that was made last, or None
 
 def status():
     """Print how the device is doing."""
-    from .sysinfo import show
+    try:
+        from .screen import show
 
-    show(node)
+        show(node)
+    finally:
+        for name in ("screen", "sysinfo", "hal.facts"):
+            forget(name)
 
 
 def resume():
     """Go on with the node that Ctrl-C has stopped. Returns at the next Ctrl-C."""
     if node is None:
-        raise RuntimeError("there is no node yet; expected coldframe.Node() before resume()")
+        raise RuntimeError("there is no node yet; Ctrl-D restarts the device, and with it the node")
     node.run()
 
 
@@ -121,6 +126,14 @@ def forget(name):
     name = name[dot + 1 :]
     if owner:
         owner.__dict__.pop(name, None)
+    package, _, last = name.rpartition(".")
+    if package:
+        try:
+            delattr(sys.modules["coldframe." + package], last)
+        except (AttributeError, KeyError):
+            pass
+    else:
+        globals().pop(name, None)
 
 
 def __getattr__(name):

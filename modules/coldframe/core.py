@@ -172,8 +172,17 @@ class Node(Router, Supervisor, Link):
         hal.pause(False)
         self._end.clear()
         if not self._prepared:
+            from .interrupted import back, keep
+
+            kept = keep(self)
+            try:
+                self._prepare(c)
+            except BaseException:  # Ctrl-C: resume() starts from the beginning
+                self._started = None
+                back(kept)
+                raise
             self._prepared = True
-            self._prepare(c)
+            coldframe.forget("interrupted")
         for service in self.services:
             if service.task is None:
                 service.task = asyncio.create_task(self._guard(service))
@@ -218,22 +227,44 @@ class Node(Router, Supervisor, Link):
 
     def run(self):
         """Run until stop() or Ctrl-C. After Ctrl-C everything stays as it is, and run() goes on with it."""
-        if self._main is None or self._main.done():
-            self._main = asyncio.create_task(self._run())
         asyncio.get_event_loop().set_exception_handler(self._stray)
         hal.pause(False)
         self.paused = False
+        interrupted = None
         try:
-            asyncio.core.run_until_complete(self._main)
+            while True:
+                if self._main is None or self._main.done():
+                    self._main = asyncio.create_task(self._run())
+                asyncio.core.run_until_complete(self._main)
+                if self._end.is_set():
+                    break  # else an interrupt had hit _run()
         except KeyboardInterrupt as e:
-            if hal.bitten():
-                self._unstuck(e)
-            print("The node has stopped. coldframe.resume() goes on, coldframe.status() shows how it is.")
+            interrupted = e
         finally:
-            self.paused = True
-            hal.pause(True)
-            if not self._sound:
-                bootrecord.mark(bootrecord.IDLE)
+            self._halt(interrupted)
+
+    def _halt(self, interrupted):
+        # The loop stands still. Another Ctrl-C may come in here: people and tools send several.
+        while True:
+            try:
+                self.paused = True
+                hal.pause(True)
+                if interrupted:
+                    if hal.bitten():
+                        self._unstuck(interrupted)
+                    from .interrupted import mend
+
+                    mend()
+                    coldframe.forget("interrupted")
+                if not self._sound:
+                    bootrecord.mark(bootrecord.IDLE)
+                if interrupted:
+                    print(
+                        "The node has stopped. coldframe.resume() goes on, coldframe.status() shows how it is."
+                    )
+                return
+            except KeyboardInterrupt:
+                pass
 
     async def _run(self):
         await self.start()
@@ -261,9 +292,15 @@ class Node(Router, Supervisor, Link):
         hal.pause(True)  # nobody feeds the watchdog now
         self._end.set()
 
-    async def _sysinfo(self):
-        from .sysinfo import collect
+    async def _sysinfo(self, payload):
+        from .sysinfo import publish
 
         # Published from here, and nothing returned, so that the topic does not keep it in RAM.
         await self.publish("./SYSINFO", collect(self))
         coldframe.forget("sysinfo")
+        # Published from there, and nothing returned, so that the topic does not keep it in RAM.
+        try:
+            await publish(self, payload is not None)
+        finally:
+            coldframe.forget("sysinfo")
+            coldframe.forget("hal.facts")

@@ -2,11 +2,15 @@
 
 import coldframe
 
+from . import clock
 from .schedule import renew
 
 
 class Link:
     """The part of a Node that connects it."""
+
+    downtime = 0  # ms without a broker before the present connection, or before the last one ended
+    down_since = up_since = 0  # clock.ms()
 
     async def _run_mqtt(self):
         if self.client is None:
@@ -27,6 +31,8 @@ class Link:
 
     async def _up(self):
         # The connection has come up: ask for the topics, greet the broker, publish what is read on a schedule.
+        self.up_since = clock.ms()
+        self.downtime += self.up_since - self.down_since
         if self._greeting:
             return  # since the connection before this one; what it waits for goes out again by itself
         self._greeting = True
@@ -41,6 +47,7 @@ class Link:
         self.emit("up")
 
     def _down(self):
+        self.down_since = clock.ms()
         if self.wifi:
             self.wifi.look()  # another address is the reason why connections end that nobody has closed
         self.emit("down")

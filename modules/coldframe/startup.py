@@ -173,7 +173,14 @@ async def load_app(node):
         raise ValueError("app.py: expected a function setup(node), there is none")
     from .callback import call
 
-    await call(setup, 1, None, node)
+    from .interrupted import back, keep
+
+    kept = keep(node, ("topics", "services", "_hooks", "_listeners"))
+    try:
+        await call(setup, 1, None, node)
+    except KeyboardInterrupt:  # it is called again when the node goes on
+        back(kept)
+        raise
 
 
 def _is_there(name):

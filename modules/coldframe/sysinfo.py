@@ -1,81 +1,187 @@
-"""What a node tells about itself."""
+"""What a node tells about itself: the topic ./SYSINFO, and coldframe.status().
+
+Only what is there is read: the radio, the pins and the heap are left as they are. docs/topics.md lists the fields.
+"""
 
 import gc
+import json
 import os
 import sys
 
-from . import bootrecord, clock, hal
+import coldframe
+
+from . import bootrecord, clock, hal, log
+from .hal.facts import largest_block, temperature, vsys
 from .version import __version__
 
+_SPARE = 40  # bytes: numbers may have more digits when they are sent than when they were counted
 
-def collect(node):
-    """The content of the SYSINFO topic as a dict. Reads only what is there: the radio and the pins are left alone.
 
-    uptime in seconds; memory and flash in bytes; rssi in dBm.
+def rows(node, largest=None, errors=None):
+    """Yield (key, value) of what is told; values as json.dumps() takes them. Seconds, bytes, dBm, °C and V.
+
+    largest: hal.largest_block(), None = not to be told; errors: None = those of the node.
     """
-    info = {
-        "name": node.name,
-        "id": node.id,
-        "board": hal.board(),
-        "version": __version__,
-        "commit": hal.commit(),
-        "micropython": ".".join(str(n) for n in sys.implementation[1][:3]),
-        "uptime": clock.seconds(),
-        "reset_cause": hal.reset_cause(),
-        "boots": bootrecord.boots(),
-        "failed_boots": bootrecord.failed(),
-        "safe": bootrecord.safe(),
-        "dropped": node.dropped,
-        "restarts": sum(s.restarts for s in node.services),
-        "errors": node.errors,
-    }
+    client = node.client
+    yield "name", node.name
+    yield "id", node.id
+    yield "mqtt_base_topic", node.base
+    yield "mqtt_client_id", node.id
+    yield "board", hal.board()
+    yield "version", __version__
+    yield "commit", hal.commit()
+    yield "uname", uname()
+    up = clock.seconds()
+    yield "uptime", up
+    if clock.valid():
+        now = clock.unix_ms() // 1000
+        yield "time", now
+        yield "last_boot", now - up
+    yield "reset_cause", hal.reset_cause()
+    yield "boots", bootrecord.boots()
+    yield "failed_boots", bootrecord.failed()
+    yield "safe", bootrecord.safe()
     if node.power:
-        info["power"] = node.power.info()
+        yield "power", node.power.info()
+    yield from _network(node)
+    yield "connected", bool(client and client.up.is_set())
+    yield "reconnects", max(0, client.connections - 1) if client else 0
+    yield "downtime", downtime(node)
+    yield "subscriptions", len(node._listeners)
+    yield "dropped", node.dropped + (client.dropped if client else 0)
+    yield "restarts", sum(s.restarts for s in node.services)
     if hasattr(gc, "mem_free"):
-        info["mem_free"] = gc.mem_free()
-        info["mem_alloc"] = gc.mem_alloc()
+        if largest is not None:
+            yield "mem_largest", largest
+        yield "mem_free", gc.mem_free()
+        yield "mem_alloc", gc.mem_alloc()
     try:
         f = os.statvfs("/")
-        info["flash"] = {"total": f[1] * f[2], "free": f[1] * f[3]}
+        yield "statvfs", dict(zip(_STATVFS, f))
     except (OSError, AttributeError):
         pass
-    wifi = node.wifi
-    if wifi and wifi.up.is_set():
-        info["wifi"] = {"ssid": wifi.ssid, "rssi": wifi.rssi(), "joins": wifi.joins}
-        info["ip"] = wifi.address()
-    return info
+    yield "logging_level", log.ring.level
+    for name, value in (("temperature", temperature()), ("vsys", vsys())):
+        if value is not None:
+            yield name, value
+    yield "errors", node.errors if errors is None else errors
 
 
-def show(node):
-    """Print a screen for a person at the REPL."""
-    print("coldframe %s on %s, %s" % (__version__, hal.board(), sys.version.split(";")[-1].strip()))
-    print(
-        "started by: %s; boot %d, failed in a row %d%s"
-        % (
-            hal.reset_cause(),
-            bootrecord.boots(),
-            bootrecord.failed(),
-            ", SAFE MODE" if bootrecord.safe() else "",
+_STATVFS = (
+    "f_bsize",
+    "f_frsize",
+    "f_blocks",
+    "f_bfree",
+    "f_bavail",
+    "f_files",
+    "f_ffree",
+    "f_favail",
+    "f_flag",
+    "f_namemax",
+)
+
+
+def uname():
+    """As os.uname() names it, also where that is missing."""
+    get = getattr(os, "uname", None)
+    found = get() if get else None
+    if not found:
+        found = (
+            sys.platform,
+            sys.platform,
+            ".".join(str(n) for n in sys.implementation[1][:3]),
+            sys.version,
+            getattr(sys.implementation, "_machine", ""),
         )
-    )
-    print(
-        "up %d s, memory free %d of %d bytes"
-        % (clock.seconds(), gc.mem_free(), gc.mem_free() + gc.mem_alloc())
-    )
-    if node is None:
-        print("no node")
+    return dict(zip(("sysname", "nodename", "release", "version", "machine"), found))
+
+
+def downtime(node):
+    """Seconds without a connection to the broker since the start; 0 where there is no broker."""
+    client = node.client
+    if client is None:
+        return 0
+    ms = node.downtime
+    if not client.up.is_set():
+        ms += clock.ms() - node.down_since
+    return ms // 1000
+
+
+def _network(node):
+    wifi = node.wifi
+    if not wifi:
         return
-    print("node %s (%s), base topic %s" % (node.name, node.id, node.base))
-    if node.wifi:
-        w = node.wifi
-        print("wifi: %s" % ("%s, %s" % (w.ssid, w.address()) if w.up.is_set() else "not joined"))
-    c = node.client
-    print("broker: %s" % ("none" if c is None else "connected" if c.up.is_set() else "not connected"))
-    print(
-        "services: %s"
-        % ", ".join("%s%s" % (s.name, "" if s.alive or s.once else " (failed)") for s in node.services)
-    )
-    for t in node.topics:
-        print("  %-24s %s" % (t.topic, "" if t.value is None else str(t.value)[:48]))
-    for text in node.errors:
-        print("error: " + text)
+    wlan = getattr(wifi, "wlan", None)
+    joined = wifi.up.is_set()
+    if joined:
+        found = {"ssid": wifi.ssid, "rssi": wifi.rssi(), "joins": wifi.joins}
+        for name in ("channel", "txpower"):
+            try:
+                found[name] = wlan.config(name)
+            except (AttributeError, OSError, TypeError, ValueError):
+                pass  # this radio does not tell
+        yield "wifi", found
+    try:
+        yield "mac", wlan.config("mac").hex()
+    except (AttributeError, OSError, TypeError, ValueError):
+        pass
+    if joined:
+        yield "ifconfig", dict(zip(("ip", "subnet", "gateway", "dns"), wlan.ifconfig()))
+
+
+def collect(node, asked=False):
+    """The same as a dict, for a program. asked: mem_largest as well, which takes a little while."""
+    return dict(rows(node, largest_block() if asked else None))
+
+
+async def publish(node, asked):
+    """Publish it on ./SYSINFO, in pieces: as a whole it would need 2 KB in one block. asked: as for collect()."""
+    client = node.client
+    if client is None or not client.up.is_set():
+        return
+    # The length goes out first. What could make it much longer meanwhile is taken once.
+    largest = largest_block() if asked else None
+    errors = list(node.errors)
+    size = _SPARE
+    for part in _parts(node, largest, errors):
+        size += len(part)
+    try:
+        await client.publish_stream(
+            node.resolve("./SYSINFO"),
+            lambda: _Source(_parts(node, largest, errors), size),
+            size,
+            node.least_qos,
+        )
+    finally:
+        coldframe.forget("mqtt.streaming")
+
+
+def _parts(node, largest, errors):
+    first = True
+    for key, value in rows(node, largest, errors):
+        yield (('{"%s": ' if first else ', "%s": ') % key).encode()
+        yield json.dumps(value).encode()
+        first = False
+
+
+class _Source:
+    # A stream of so many bytes: the parts, the bracket that ends them, and blanks.
+    def __init__(self, parts, size):
+        self._parts = parts
+        self._left = size
+        self._part = b""
+
+    def readinto(self, buf):
+        part = self._part
+        if not part and self._parts:
+            part = next(self._parts, None)
+            if part is None:
+                part = b"}"
+                self._parts = None
+        if not self._parts and not part:
+            part = b" " * min(self._left, len(buf))
+        n = min(len(part), len(buf))
+        buf[:n] = part[:n]
+        self._part = part[n:]
+        self._left -= n
+        return n

@@ -27,6 +27,7 @@ PIN_NAMES = (
     "i2c",
     "spi",
     "neopixel",
+    "vsys",
     *(f"D{n}" for n in range(17)),
 )
 FEATURES = (
