@@ -626,6 +626,11 @@ typedef struct _held_obj_t {
 static mp_obj_t held_call(mp_obj_t self_in, size_t n_args, size_t n_kw, const mp_obj_t *args) {
     held_obj_t *self = MP_OBJ_TO_PTR(self_in);
     unsigned long state = sim_atomic_begin();
+    if (MP_STATE_MAIN_THREAD(mp_pending_exception) != MP_OBJ_NULL) {
+        // It came just before, and must not be raised in here either.
+        MP_STATE_MAIN_THREAD(mp_pending_exception) = MP_OBJ_NULL;
+        interrupt = true;
+    }
     nlr_buf_t nlr;
     mp_obj_t ret = mp_const_none;
     bool good = nlr_push(&nlr) == 0;
