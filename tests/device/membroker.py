@@ -65,7 +65,7 @@ class Broker:
         if self.gone:
             raise OSError(113)
         self.poll = Link(self)
-        self.decoder = codec.Decoder(bytearray(640))
+        self.decoder = codec.Decoder(bytearray(1280))
         return self.poll
 
     def close(self):

@@ -36,7 +36,7 @@ async def test_sysinfo():
         "id",
         "board",
         "version",
-        "micropython",
+        "uname",
         "uptime",
         "reset_cause",
         "mem_free",
