@@ -254,7 +254,7 @@ class Node(Router, Supervisor, Link):
                         self._unstuck(interrupted)
                     from .interrupted import mend
 
-                    mend()
+                    mend(self)
                     coldframe.forget("interrupted")
                 if not self._sound:
                     bootrecord.mark(bootrecord.IDLE)

@@ -7,8 +7,10 @@ its loop was left in the middle. A task that was just taken from the queue is in
 from asyncio import core
 
 
-def mend():
+def mend(node):
     """Give the task that was interrupted back to the event loop; without effect the second time."""
+    if node._wanted and not node._asking and node.client and node.client.up.is_set():
+        core.create_task(node._ask_wanted())
     task = core.cur_task
     if task is None or not task.state or task.data is not None:
         return  # none, or it is done, or it waits for something

@@ -1,5 +1,7 @@
 """The way of a node to its broker."""
 
+import asyncio
+
 import coldframe
 
 from . import clock
@@ -33,18 +35,25 @@ class Link:
         # The connection has come up: ask for the topics, greet the broker, publish what is read on a schedule.
         self.up_since = clock.ms()
         self.downtime += self.up_since - self.down_since
-        if self._greeting:
-            return  # since the connection before this one; what it waits for goes out again by itself
+        if (
+            not self._greeting
+        ):  # else since the connection before this one; what it waits for goes out again by itself
+            await self._greet()
+
+    async def _greet(self):
         self._greeting = True
         try:
             await self._ask_wanted()
             await self.publish("./available", "online", 1, True)
+            renew(self)
+            self.emit("up")
         except OSError:
-            return  # it has gone down again
+            pass  # it has gone down again
+        except KeyboardInterrupt:  # Ctrl-C: once more when the node goes on
+            asyncio.create_task(self._greet())
+            raise
         finally:
             self._greeting = False
-        renew(self)
-        self.emit("up")
 
     def _down(self):
         self.down_since = clock.ms()

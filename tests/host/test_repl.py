@@ -110,7 +110,10 @@ def screen(board: SimBoard) -> list[str]:
 
 
 def test_status_says_first_what_is_wrong(make: Make, broker: Mosquitto) -> None:
-    app = "def setup(node):\n    node.topic('./bad', every=60)(lambda: 1 / 0)\n    node.topic('./long', every=60)(lambda: 'x' * 200)\n"
+    app = (
+        "def setup(node):\n    node.topic('./bad', every=60)(lambda: 1 / 0)\n"
+        "    node.topic('./long', every=60)(lambda: 'x' * 200)\n"
+    )
     config = {
         "mqtt": {"host": "127.0.0.1", "port": broker.port},
         "wifi": {"networks": [{"ssid": "Farm", "password": "secret99"}]},
@@ -158,11 +161,18 @@ def test_importing_costs_little_and_tab_completes(make: Make) -> None:
     board.put("main.py", "import sys, time\n")
     board.start()
     board.wait_for(">>>", 10)
-    code = (
-        "import gc, time\nfor n in [n for n in sys.modules if n.startswith('coldframe')]:\n    del sys.modules[n]\n"
-        "gc.collect()\na = gc.mem_alloc()\nt = time.ticks_us()\nimport coldframe\nt = time.ticks_diff(time.ticks_us(), t)\n"
-        "gc.collect()\nprint(gc.mem_alloc() - a, t, sorted(n for n in sys.modules if n.startswith('coldframe')), coldframe.node)"
-    )
+    code = """
+import gc, sys, time
+for name in [n for n in sys.modules if n.startswith("coldframe")]:
+    del sys.modules[name]
+gc.collect()
+before = gc.mem_alloc()
+t = time.ticks_us()
+import coldframe
+t = time.ticks_diff(time.ticks_us(), t)
+gc.collect()
+print(gc.mem_alloc() - before, t, sorted(n for n in sys.modules if n.startswith("coldframe")), coldframe.node)
+"""
     cost, us, modules, node = re.match(r"(\d+) (\d+) (\[.*\]) (\w+)", board.repl(code)).groups()  # type: ignore[union-attr]
     assert node == "None" and modules == "['coldframe', 'coldframe.version']"
     assert int(cost) <= 2600 and int(us) < 200_000  # bytes on a 64-bit machine
