@@ -136,7 +136,7 @@ class Plan:
         if self.asleep:
             d["exp_aft"] = int(self.asleep)
         elif every:
-            d["exp_aft"] = int(every * 2.1) + 5
+            d["exp_aft"] = round(every * 2.1) + 5
 
     def entity(self, topic, every, meta):
         """(id, dict) for one entity of a topic. Raises ValueError if its meta cannot be."""

@@ -160,8 +160,9 @@ META = {"name": "A name of some length for a sensor", "unit": "°C", "device_cla
     assert len(documents(peer)[-1]) > 15000
     used = node.repl(
         "import gc\n"
-        "from coldframe import node, discoverydoc\n"
-        "plan = discoverydoc.Plan(node); size = 0; gc.collect(); low = high = gc.mem_alloc()\n"
+        "from coldframe import node\n"
+        "from coldframe.discoverydoc import Plan\n"
+        "plan = Plan(node); size = 0; gc.collect(); low = high = gc.mem_alloc()\n"
         "for text in plan.parts():\n"
         "    size += len(text.encode()); text = None; gc.collect(); high = max(high, gc.mem_alloc())\n"
         "print([size, high - low])"

@@ -35,11 +35,11 @@ class DHT22(Sensor):
             self._last = None
             read(self.pin, buf)
             if (buf[0] + buf[1] + buf[2] + buf[3]) & 255 != buf[4]:
-                raise OSError("damaged answer: %s" % buf.hex())
+                raise OSError("damaged answer: %s" % bytes(buf))
             t = ((buf[2] & 0x7F) << 8 | buf[3]) / 10
             h = (buf[0] << 8 | buf[1]) / 10
             if h > 100 or t > 125:
-                raise OSError("impossible answer: %s" % buf.hex())
+                raise OSError("impossible answer: %s" % bytes(buf))
             self._when = clock.ms()
             self._last = (-t if buf[2] & 0x80 else t, h)
         return self._last

@@ -51,5 +51,5 @@ class HTU21D(Sensor):
             for _ in range(8):
                 crc = (crc << 1 ^ 0x131) if crc & 0x80 else crc << 1
         if crc != buf[2]:
-            raise OSError("damaged answer from 0x%02x: %s" % (self.address, buf.hex()))
+            raise OSError("damaged answer from 0x%02x: %s" % (self.address, bytes(buf)))
         return (buf[0] << 8 | buf[1]) & 0xFFFC
