@@ -56,7 +56,7 @@ class Wifi:
     wrong = None  # place in networks -> how often its password was called wrong in a row
     seen = None  # what the last scan has found, see nearby()
     static = False  # the interface has an address of ours and not DHCP's
-    used = False  # an attempt was made since the radio was started
+    used = None  # whether an attempt was made since the radio was started; None: it was not started by us
     told = None  # which network the driver was told last, where each time costs a write to the flash
     first = None  # async function: a short way to try once; gives the SSID that it has joined, or None
     bssid = channel = None  # of the access point, if a scan has told them
@@ -176,7 +176,8 @@ class Wifi:
         )
 
     def start(self):
-        if not self.wlan.active():
+        # On some chips it is on already, by what the flash says or since before a soft reset, with settings of before.
+        if self.used is None or not self.wlan.active():
             more("start", self)
 
     def enter(self, state):

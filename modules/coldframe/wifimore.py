@@ -13,14 +13,18 @@ _ROUNDS = (5, 10, 30)  # failed rounds after which the radio is restarted; from 
 def prepare(w):
     """Tell the network module what must be known before the radio starts."""
     c = w.node.config
+    country = c["wifi.country"]
     name = host(w, w.node.fill(c["wifi.hostname"]))
     # What the driver does not like must not cost the connection.
-    for setting, value in (("country", c["wifi.country"]), ("hostname", name)):
+    for setting, value in (("country", country and country.upper()), ("hostname", name)):
         if value:
             try:
                 getattr(network, setting)(value)
             except Exception as e:
                 w.log.warning("wifi.%s: %s not accepted: %s", setting, value, e)
+    ap = network.WLAN(network.AP_IF)
+    if ap.active():
+        ap.active(False)  # MicroPython opens one on a new ESP8266, with a password that everybody knows
 
 
 def host(w, name):
@@ -144,9 +148,9 @@ async def after(w):
     if w.failed in _ROUNDS or w.failed % _ROUNDS[-1] == 0:
         (w.log.info if w.failed == _ROUNDS[0] else w.log.debug)("restarting the radio")
         wlan = w.wlan
+        wlan.active(False)
         if hasattr(wlan, "deinit") and not network.WLAN(network.AP_IF).active():
             wlan.deinit()  # Pico W: takes the power from the radio, its program is loaded anew
-        wlan.active(False)
         await asyncio.sleep_ms(1000)
         start(w)
 
@@ -154,8 +158,7 @@ async def after(w):
 def nearby(w, fresh):
     """See Wifi.nearby()."""
     if (w.seen is None or fresh) and not w.up.is_set() and w.state != "join":
-        if not w.wlan.active():
-            start(w)
+        w.start()
         found = {}
         for ssid, _, _, rssi, kind, _ in scan(w):
             if ssid and (ssid not in found or rssi > found[ssid][1]):

@@ -280,6 +280,22 @@ def test_settings_reach_the_radio(make_node: MakeNode) -> None:
     assert state["wlan.pm"] == 0x11
 
 
+def test_an_access_point_that_is_open_already_is_closed(make_node: MakeNode) -> None:
+    """As the one that MicroPython opens on a new ESP8266; and a station that is on already gets its settings, too."""
+    board = make_node([KNOWN])
+    joined(board)
+    board.stop()
+    board.put(
+        "boot.py",
+        "import network\n"
+        "ap = network.WLAN(network.AP_IF); ap.config(ssid='MicroPython-1', key='micropythoN'); ap.active(True)\n"
+        "network.WLAN(network.STA_IF).active(True)\n",
+    )
+    board.start()
+    state = joined(board)
+    assert "wlan.ap.ssid" not in state and state["wlan.pm"] == 0x10
+
+
 def test_addresses(make_node: MakeNode) -> None:
     """A fixed one in one network, DHCP's in the next; a wrong one does not make the device unreachable."""
     fixed = {"ip": "10.1.2.3", "mask": "255.255.0.0", "gateway": "10.1.0.1", "dns": "10.1.0.2"}
