@@ -132,7 +132,8 @@ class Router:
             if value is not None:
                 topic.value = value
                 topic.time = clock.seconds()
-                if publish and not (scheduled and topic.wants and not topic.wants(self, value)):
+                wanted = topic.wants is None or topic.wants(self, value)
+                if publish and (wanted or not scheduled):
                     await self.send(topic, value)
         except Exception as e:
             self.report(topic.topic, e, topic)

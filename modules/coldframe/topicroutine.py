@@ -27,7 +27,7 @@ class TopicRoutine(Topic):
         if self._once:
 
             async def once():
-                await node.force(self)
+                await node.force(self, None, False)
 
             node.service(self.topic, once, once=True)
 
