@@ -315,5 +315,3 @@ def _forget(node):
         coldframe.forget("components." + name)
     if not node.components:
         coldframe.forget("components")
-def _forget():
-    coldframe.forget("components.loader")
