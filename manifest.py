@@ -6,11 +6,12 @@
 # A board's own manifest.py says include("../../manifest.py", ...), with
 #   hal      the hardware layer: the name of a file in modules/coldframe/hal/ (bare: no known chip)
 #   tier     "core" (what fits a small board) or "full"
+#   wifi     False leaves out what a board without Wi-Fi has no use for
 #   ssl      True adds the ssl module; for boards whose MicroPython has the tls module
 # coldframe_build (board, version, commit, pins) and coldframe_pages (what web/ holds) are made by scripts/build.py,
 # which adds them.
 
-options.defaults(tier="full", hal="bare", ssl=False)
+options.defaults(tier="full", hal="bare", ssl=False, wifi=True)
 
 START = ("boot.py", "main.py")
 
@@ -49,7 +50,6 @@ CORE = (
     "logmore.py",
     "logmqtt.py",
     "logrows.py",
-    "mdns.py",
     "nodemore.py",
     "params.py",
     "paramtopics.py",
@@ -79,11 +79,8 @@ CORE = (
     "values.py",
     "version.py",
     "wallclock.py",
-    "wifi.py",
-    "wifijoin.py",
-    "wifimore.py",
-    "wifirank.py",
 )
+WIFI = ("mdns.py", "wifi.py", "wifijoin.py", "wifimore.py", "wifirank.py")
 SETUP = (
     "__init__.py",
     "accesspoint.py",
@@ -146,9 +143,11 @@ for name in START:
     module(name, base_path="modules", opt=1)
 package("coldframe", CORE, base_path="modules", opt=1)
 package("coldframe/hal", HAL + (options.hal + ".py",), base_path="modules", opt=1)
-package("coldframe/setup", SETUP, base_path="modules", opt=1)
 package("coldframe/mqtt", MQTT, base_path="modules", opt=1)
 package("coldframe/components", COMPONENTS, base_path="modules", opt=1)
+if options.wifi:
+    package("coldframe", WIFI, base_path="modules", opt=1)
+    package("coldframe/setup", SETUP, base_path="modules", opt=1)
 if options.tier == "full":
     package("coldframe", FULL, base_path="modules", opt=1)
     package("coldframe/components", COMPONENTS_FULL, base_path="modules", opt=1)

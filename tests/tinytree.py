@@ -86,7 +86,6 @@ def make(root: Path) -> Path:
         project / "boards" / "TINY" / "board.toml": BOARD,
         project / "boards" / "TINY" / "manifest.py": 'module("boot.py", base_path="../../modules")\n',
         project / "modules" / "boot.py": "",
-        project / "web" / "setup.html": "<p>a page</p>\n",
         project / "modules" / "coldframe" / "version.py": '__version__ = "9.9.9"\n',
         project / "prog.c": PROG,
         tree / "py" / "mpconfig.h": MPCONFIG,

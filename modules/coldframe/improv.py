@@ -149,6 +149,9 @@ class Listener:
         finally:
             ctrlc.release()
             coldframe.forget("improvrpc")
+        for service in list(self.node.services):
+            if service.name == "improv":
+                self.node.services.remove(service)
         coldframe.forget("ctrlc")
         coldframe.forget("improv")
 

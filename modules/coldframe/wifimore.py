@@ -138,9 +138,17 @@ async def after(w):
     """After a round that joined nothing: what helps a radio, and in the end a chip, that has lost its way."""
     if w.failed == 1:
         w.log.warning("none of the %d network(s) can be joined", len(w.networks))
+    c = w.node.config
+    power = w.node.power
+    # An access point would empty a battery.
+    mains = not (power and power.spares("setup"))
+    if mains and c["wifi.setup_ap.enabled"] and w.seen_none_for() >= c["wifi.setup_ap.after"]:
+        from .setup import look
+
+        look(w.node)
     if w.hold:
         return
-    limit = w.node.config["wifi.reset_after"]
+    limit = c["wifi.reset_after"]
     # Only a chip that has been in a network since it started: for others, another start would change nothing. So an
     # outage of any length costs one reset.
     if limit and w.joins and w.seen_none_for() >= limit:

@@ -160,8 +160,11 @@ class Workspace:
         lines = ['"""What this image was built from and for; made by scripts/build.py."""', ""]
         lines += [f"{name} = {value!r}" for name, value in values.items()]
         (self.gen / "coldframe_build.py").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        (self.gen / "coldframe_pages.py").write_text(pages.module(self.project / "web"), encoding="utf-8")
-        made = ["coldframe_build.py", "coldframe_pages.py"]
+        made = ["coldframe_build.py"]
+        if "wifi" in board.features:
+            made.append("coldframe_pages.py")
+            text = pages.module(self.project / "web")
+            (self.gen / "coldframe_pages.py").write_text(text, encoding="utf-8")
         manifest = self.gen / "manifest.py"
         manifest.write_text(
             f'include("{board.path}/manifest.py")\n'

@@ -70,7 +70,7 @@ def test_the_report_says_what_is_in_the_image(project: Path, tmp_path: Path) -> 
     assert report["micropython"] == "1.26.1"
     assert report["upstream"] == {"micropython": {"version": "1.26.1"}}
     assert report["locked"] is False and "--native" in report["unlocked"][0]
-    assert report["frozen"] == ["boot.py", "coldframe_build.py", "coldframe_pages.py"]
+    assert report["frozen"] == ["boot.py", "coldframe_build.py"]
     assert report["size"]["frozen"] >= 1000
     assert report["size"]["bss"] >= 400 and report["size"]["data"] >= 4
     assert report["size"]["static_ram"] == report["size"]["data"] + report["size"]["bss"]

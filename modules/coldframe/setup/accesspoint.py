@@ -1,10 +1,12 @@
 """The device's own Wi-Fi network: WPA2 always, never open."""
 
-import hashlib
+from os import urandom
 
 import network
-from coldframe import hal
+from coldframe import store
 from micropython import const
+
+KEY = "/setup.key"  # the password, if the configuration has none
 
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that is easily taken for another one
 _LENGTH = const(10)
@@ -16,7 +18,7 @@ class AccessPoint:
     def __init__(self, node):
         c = node.config
         self.ssid = _cut(node.fill(c["wifi.setup_ap.ssid"]), 32)
-        self.password = c["wifi.setup_ap.password"] or derived(hal.unique_id())
+        self.password = c["wifi.setup_ap.password"] or own_password()
         self.address = None
         self._wlan = network.WLAN(network.AP_IF)
 
@@ -62,10 +64,28 @@ class AccessPoint:
             return 1 if self._wlan.isconnected() else 0
 
 
-def derived(unique_id):
-    """A device's own password: the same after each start, and not to be guessed from the name of the network."""
-    digest = hashlib.sha256(b"coldframe setup " + unique_id).digest()
-    return "".join(_LETTERS[b % len(_LETTERS)] for b in digest[:_LENGTH])
+def own_password(path=KEY):
+    """The device's own password: made once by chance, and the same after each start.
+
+    Not made from the chip's number: on many chips that is the Wi-Fi address, which everybody nearby can see. If the
+    flash cannot keep it, it is another one after the next start.
+    """
+    try:
+        known = store.read(path, 63)
+        if known and len(known) >= _LENGTH and all(chr(b) in _LETTERS for b in known):
+            return known.decode()
+    except (OSError, ValueError):
+        pass
+    made = ""
+    while len(made) < _LENGTH:
+        b = urandom(1)[0]
+        if b < 256 // len(_LETTERS) * len(_LETTERS):  # or some letters would come more often
+            made += _LETTERS[b % len(_LETTERS)]
+    try:
+        store.write(path, made)
+    except OSError:
+        pass
+    return made
 
 
 def _cut(text, most):

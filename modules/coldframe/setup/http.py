@@ -16,6 +16,7 @@ _CHUNK = const(256)  # bytes read at once
 _LINE = const(256)  # bytes of a line that are looked at
 _HEAD = const(8192)  # bytes of all header lines
 _BODY = const(2048)
+_LINGER = const(200)  # ms of silence after which nothing more is expected of who has sent nonsense
 _SLICE = const(512)  # bytes written at once
 
 _TEXT = {
@@ -104,7 +105,7 @@ class Server:
         if request is None:
             # What is not read would reset the connection, and with it the reply.
             for _ in range(64):
-                if not await stream.read(_CHUNK):
+                if not await asyncio.wait_for_ms(stream.read(_CHUNK), _LINGER):
                     break
 
 

@@ -12,6 +12,7 @@ from .http import Refused, Server
 
 _LOOK = const(500)  # ms
 _REMIND = const(300)  # s between two lines on the console while nobody has joined
+_GUEST = const(180)  # s after a request during which somebody who has joined is taken to be at work
 _SEEN = const(12)  # s that the access point stays after the result was shown
 _UNSEEN = const(120)  # s that it stays when nobody has asked for the result
 
@@ -27,6 +28,7 @@ class Portal:
         self.log = log.getLogger("setup")
         self.trial = None
         self._done = None  # clock.seconds() of the end of the last trial
+        self._asked = None  # clock.seconds() of the last request
         self._task = None
 
     async def run(self):
@@ -41,14 +43,19 @@ class Portal:
             await server.open(ap.address)
             names = asyncio.create_task(captivedns.serve(ap.address))
             self.log.warning("setup access point %s is open", ap.ssid)
+            node.emit("setup", True)
             told = -_REMIND
             while not self._over():
-                if clock.seconds() - told >= _REMIND and not ap.stations():
+                guests = ap.stations()
+                if clock.seconds() - told >= _REMIND and not guests:
                     told = clock.seconds()
                     self.tell()
+                self._hold(guests and self._asked is not None and clock.seconds() - self._asked < _GUEST)
                 await asyncio.sleep_ms(_LOOK)
             self.log.info("setup access point closed")
         finally:
+            self._hold(False)
+            node.emit("setup", False)
             server.close()
             if names:
                 names.cancel()
@@ -64,6 +71,14 @@ class Portal:
             'Setup: join the Wi-Fi network "%s" with the password "%s" and open http://%s/'
             % (self.ssid, self.password, self.address)
         )
+
+    def _hold(self, on):
+        # To try a known network moves the radio to its channel, and would throw out who is filling in the page.
+        wifi = self.node.wifi
+        if wifi.hold != bool(on):
+            wifi.hold = bool(on)
+            if not on:
+                wifi.back()
 
     def _over(self):
         # Whether the access point can be closed.
@@ -88,6 +103,7 @@ class Portal:
     async def handle(self, request):
         """See http.Server."""
         path = request.path
+        self._asked = clock.seconds()
         if not self._ours(request.host) or request.method == "POST" and not self._own_origin(request):
             if request.method == "POST":
                 raise Refused(403)
