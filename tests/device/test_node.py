@@ -166,6 +166,7 @@ async def test_exceptions_stay_where_they_are():
     minitest.equal(calls, ["x", "5"])
     minitest.equal(broker.got("b/bad_"), [b"5"])
     minitest.equal(node.errors[0], "./worse: RuntimeError: no sensor")
+    minitest.equal((node.find("./worse").errors, node.find("./bad").errors), (1, 1))
     assert node.errors[1].startswith("b/bad: ValueError"), node.errors
     broker.publish("b/SYSINFO_", "")
     await until(lambda: b"no sensor" in b"".join(broker.got("b/SYSINFO")), "error in SYSINFO")

@@ -213,6 +213,9 @@ def test_faults_qos_and_removal(make_node: MakeNode, broker: Mosquitto, peer: Pe
     node.start()
     until(lambda: len(peer.payloads("b/fine")) > 3, "the topic beside the broken one")
     until(lambda: any(b"RuntimeError: no sensor" in p for p in peer.payloads("b/log/ERROR")), "the traceback")
+    peer.publish("b/SYSINFO_", "")
+    until(lambda: b'"failures"' in b"".join(peer.payloads("b/SYSINFO")[-1:]), "SYSINFO")
+    assert json.loads(peer.payloads("b/SYSINFO")[-1])["failures"] >= 3
     assert int(node.repl("import coldframe; print(coldframe.node.find('./broken').errors)")) >= 3
     exact = Peer(broker.port, ["b/two"], qos=2)
     got = exact.wait_for("b/two", "2")
