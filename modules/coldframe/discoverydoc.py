@@ -13,6 +13,7 @@ import sys
 
 from . import hal, store
 from .discovery import MARK
+from .hal.facts import temperature
 from .version import __version__
 
 URL = "https://github.com/coldframe/coldframe"
@@ -43,7 +44,8 @@ _SYSTEM = (
     ("boots", "boots", "Starts", None, None, "total_increasing"),
     ("reset", "reset_cause", "Last start by", None, None, None),
     ("rssi", "wifi.rssi", "Wi-Fi signal", "dBm", "signal_strength", "measurement"),
-    ("ip", "ip", "IP address", None, None, None),
+    ("ip", "ifconfig.ip", "IP address", None, None, None),
+    ("temperature", "temperature", "Chip temperature", "°C", "temperature", "measurement"),
 )
 _WIFI = ("rssi", "ip")  # those that are there with Wi-Fi only
 
@@ -83,6 +85,7 @@ class Plan:
         self.params = node._params.declared() if node._params else ()
         self.system = c["sysinfo.every"]
         self.wifi = bool(c["wifi.networks"])
+        self.warm = temperature() is not None  # whether the chip can measure how warm it is
         self.gone = ()  # rows (id, kind) of what is to be removed
         name = node.fill(c["discovery.name"]).lower()
         self.slug = short(name) or "coldframe_" + node.id[-6:]
@@ -105,7 +108,7 @@ class Plan:
                         self.errors.append(text)
         if self.system:
             for key, path, name, unit, device_class, state_class in _SYSTEM:
-                if key not in _WIFI or self.wifi:
+                if self.wifi if key in _WIFI else self.warm or key != "temperature":
                     d = self.base("sensor", "SYSINFO_" + key, name)
                     d["stat_t"] = self.node.resolve("./SYSINFO")
                     d["val_tpl"] = "{{ value_json.%s }}" % path
@@ -119,6 +122,12 @@ class Plan:
                             d[short] = value
                     self.expire(d, self.system)
                     yield "SYSINFO_" + key, d
+            d = self.base("binary_sensor", "SYSINFO_errors", "Errors")
+            d["stat_t"] = self.node.resolve("./SYSINFO")
+            d["val_tpl"] = "{{ 'ON' if value_json.errors else 'OFF' }}"
+            d["dev_cla"] = "problem"
+            d["ent_cat"] = "diagnostic"
+            yield "SYSINFO_errors", d
         for p in self.params:
             yield self.param(p)
 
@@ -163,7 +172,8 @@ class Plan:
         if kind in ("sensor", "binary_sensor"):
             if not topic.read:
                 raise ValueError("a %s needs something to read" % kind)
-            self.expire(d, every)
+            if not topic.wants:  # else it goes out only when it has changed
+                self.expire(d, every)
         else:
             command = topic.command
             if not command or "+" in command or "#" in command:

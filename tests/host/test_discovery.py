@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Callable, Iterator
@@ -137,6 +138,17 @@ def test_everything(make_node: MakeNode, broker: Mosquitto, peer: Peer) -> None:
         "way": "select",
         'the "text"': "text",
     }
+    # What the diagnostics show is in SYSINFO.
+    until(lambda: peer.payloads(f"{BASE}/SYSINFO"), "SYSINFO")
+    system = json.loads(peer.payloads(f"{BASE}/SYSINFO")[-1])
+    shown = [e for cid, e in entities.items() if cid.startswith("SYSINFO_")]
+    assert len(shown) == 7 + ("temperature" in system)
+    for entity in shown:
+        path = re.search(r"value_json\.([a-z_.]+)", entity["value_template"])
+        assert path
+        value = system
+        for key in path[1].split("."):
+            value = value[key]
     for name in ("bad", "worse"):
         assert f"discovery: ./{name}: " in node.console
     until(lambda: peer.payloads(f"{BASE}/PARAMS"), "the values of the parameters")
@@ -183,7 +195,7 @@ def setup(node):
     node = make_node(app, sysinfo={"every": 0})
     node.world(speed=5)
     node.start()
-    assert set(told(peer)) == {"one", "two"}
+    assert set(told(peer)) == {"one", "two"}  # and no diagnostics, for SYSINFO is not published
     peer.publish(f"{BASE}/remove", "./two")
     until(lambda: len(documents(peer)) >= 3, "two more documents")
     going, gone = (homeassistant.check(TOPIC, d) for d in documents(peer)[1:3])
