@@ -295,9 +295,6 @@ class Node(Router, Supervisor, Link):
     async def _sysinfo(self, payload):
         from .sysinfo import publish
 
-        # Published from here, and nothing returned, so that the topic does not keep it in RAM.
-        await self.publish("./SYSINFO", collect(self))
-        coldframe.forget("sysinfo")
         # Published from there, and nothing returned, so that the topic does not keep it in RAM.
         try:
             await publish(self, payload is not None)
