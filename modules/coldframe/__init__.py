@@ -126,14 +126,6 @@ def forget(name):
     name = name[dot + 1 :]
     if owner:
         owner.__dict__.pop(name, None)
-    package, _, last = name.rpartition(".")
-    if package:
-        try:
-            delattr(sys.modules["coldframe." + package], last)
-        except (AttributeError, KeyError):
-            pass
-    else:
-        globals().pop(name, None)
 
 
 def __getattr__(name):

@@ -43,14 +43,16 @@ async def query(host):
     """
     import socket
 
-    host, _, port = host.partition(":")
+    port = 123
+    if ":" in host:
+        host, port = host.split(":", 1)
     if not host.strip("0123456789."):
         found = (host,)
     else:
         found = await _resolve(host)
     reason = None
     for address in found[:_ADDRESSES]:
-        place = socket.getaddrinfo(address, int(port or 123))[0][-1]
+        place = socket.getaddrinfo(address, int(port))[0][-1]
         s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             s.setblocking(False)

@@ -103,7 +103,7 @@ def parse(payload):
             t = json.loads("[" + text[1:-1] + "]")
             return _local(t[0], t[1], t[2], t[4], t[5], t[6]) * 1000
         if "-" not in text[1:]:
-            number, _, part = text.partition(".")  # a float of a small chip has not enough digits
+            number, part = _split(text)  # a float of a small chip has not enough digits
             number = int(number)
             return number if number > 100000000000 else number * 1000 + int((part + "000")[:3])
         return _iso(text.strip('"'))
@@ -133,7 +133,7 @@ def _iso(text):
             if sign == "-":
                 offset = -offset
             clock_ = clock_[:at]
-    clock_, _, part = clock_.partition(".")
+    clock_, part = _split(clock_)
     y, mo, d = [int(x) for x in date.split("-")]
     hms = [int(x) for x in clock_.split(":")]
     if not 2 <= len(hms) <= 3:
@@ -144,6 +144,12 @@ def _iso(text):
     if offset is None:
         return timezone.to_unix(y, mo, d, h, mi, s) * 1000 + ms
     return (timezone.utc(y, mo, d) + h * 3600 + mi * 60 + s - offset) * 1000 + ms
+
+
+def _split(text):
+    # What stands before and after the point.
+    parts = text.split(".", 1)
+    return parts if len(parts) > 1 else (text, "")
 
 
 def _local(*t):

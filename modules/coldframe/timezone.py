@@ -258,12 +258,14 @@ def _time(text, i, most):
 
 
 def _rule(text):
-    date, _, at = text.partition("/")
     second = 7200
-    if _:
-        second, i = _time(at, 0, 167)
-        if i != len(at):
+    at = text.find("/")
+    if at >= 0:
+        second, i = _time(text, at + 1, 167)
+        if i != len(text):
             raise ValueError
+        text = text[:at]
+    date = text
     kind = date[0]
     if kind == "M":
         month, week, day = [_number(part) for part in date[1:].split(".")]
