@@ -350,14 +350,14 @@ class Power:
         node = self.node
         now = clock.ms()
         node._judge(now)
-        if bootrecord.level():
-            self.held += (now - self._since) // 1000 + seconds
-            if self.held >= bootrecord.hold():
+        self.held += (now - self._since) // 1000 + seconds
+        if self.held >= bootrecord.hold():
+            self.held = 0
+            if bootrecord.level():
                 _log.info("all is tried again at the next wake")
                 bootrecord.retry()
-                self.held = 0
-        else:
-            self.held = 0
+            else:
+                bootrecord.trust()
 
     def _stuck(self):
         # From the watchdog: the program hangs in something that should long be over. It gets a KeyboardInterrupt.
