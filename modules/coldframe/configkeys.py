@@ -60,8 +60,9 @@ KEYS = (
     ("mqtt.fallback[].tls.server_name", "str", None, (1, 255)),
     # Seconds between signs of life; the broker declares the node `offline` after one and a half times this.
     ("mqtt.keepalive", "int", 60, (5, 65535)),
-    # Bytes for an incoming packet; a longer message for an action is refused and logged.
-    ("mqtt.buffer", "int", 1024, (128, 65535)),
+    # Bytes for an incoming packet; a longer message for an action is refused and logged. Without it, 1024; 512 on an
+    # ESP8266.
+    ("mqtt.buffer", "int", None, (128, 65535)),
     # How many messages of QoS 1 and 2 may be under way at once.
     ("mqtt.window", "int", 8, (1, 64)),
     # Seconds that a broker of MQTT 5 keeps subscriptions and messages for the device while it is away; without it, a

@@ -2,6 +2,9 @@
 
 from coldframe import hal
 
+import gc
+
+_SMALL = 49152  # bytes of a small heap
 _TLS = ("ca", "cert", "key", "server_name")
 
 
@@ -28,6 +31,10 @@ def make_client(node):
     for key in ("version", "session_expiry"):
         if c.given("mqtt." + key):
             options[key] = c["mqtt." + key]
+    if (
+        node.power and "session_expiry" not in options
+    ):  # what comes while it sleeps must be kept for longer than that
+        options["session_expiry"] = 86400 + 3 * max(c["power.sleep"], c["power.sleep_max"])
     if c["mqtt.spill"]:
         from .spill import Spill
 
@@ -41,7 +48,7 @@ def make_client(node):
         user=user,
         password=password,
         will=(node.resolve("./available"), b"offline", 1, True),
-        buffer=max(c["mqtt.buffer"], hello),
+        buffer=max(c["mqtt.buffer"] or (1024 if gc.mem_alloc() + gc.mem_free() > _SMALL else 512), hello),
         window=c["mqtt.window"],
         on_message=node._message,
         on_up=node._up,
