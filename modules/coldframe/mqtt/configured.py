@@ -1,8 +1,8 @@
 """From the configuration to the MQTT client and the ways to its brokers. Needed once, at the start."""
 
-from coldframe import hal
-
 import gc
+
+from coldframe import hal
 
 _SMALL = 49152  # bytes of a small heap
 _TLS = ("ca", "cert", "key", "server_name")
