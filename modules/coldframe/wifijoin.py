@@ -128,3 +128,5 @@ async def give_way(w):
         w.woken = False
         await w.rest(1)
     w.trial = 0
+    if not w.networks and w.wlan.isconnected():
+        leave(w)  # a trial's network that nobody wants
