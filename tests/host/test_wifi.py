@@ -382,7 +382,13 @@ def setup(node):
 
 
 def test_the_light(make_node: MakeNode) -> None:
-    board = make_node([], WATCH, {"speed": 5, "wires": [[5, 8]]}, led={"pin": 5, "pulse": True})
+    board = make_node(
+        [],
+        WATCH,
+        {"speed": 5, "wires": [[5, 8]]},
+        led={"pin": 5, "pulse": True},
+        setup_ap={"enabled": False},  # it would be shown
+    )
 
     def light(what: str) -> tuple[int, list[int]]:
         match = board.wait_for(re.compile(rf"light {what} (\d) \[(.*)\]"), DEADLINE)
