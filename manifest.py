@@ -67,6 +67,7 @@ CORE = (
     "sysinfo.py",
     "timekeeper.py",
     "timemqtt.py",
+    "timesync.py",
     "timezone.py",
     "timing.py",
     "topic.py",

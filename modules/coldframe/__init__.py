@@ -52,6 +52,7 @@ _MODULES = (
     "sysinfo",
     "timekeeper",
     "timemqtt",
+    "timesync",
     "timezone",
     "timing",
     "topic",

@@ -14,6 +14,8 @@ _last = time.ticks_ms()
 _total = 0
 _offset = None  # ms from ms() to the time of day; None while nobody has asked for it
 _valid = False
+source = None  # who has set it last: "ntp", "mqtt", "certificate", "rtc" (a program, behind our back) or who you said
+when = None  # ms() of then
 
 
 def ms():
@@ -33,9 +35,11 @@ def seconds():
 def unix_ms():
     """Milliseconds since 1970-01-01 UTC, on every port; as right as valid() says."""
     if _offset is None:
+        from . import forget
         from .wallclock import restore
 
         restore()
+        forget("wallclock")
     return _offset + ms()
 
 

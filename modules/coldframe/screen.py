@@ -115,14 +115,14 @@ def _node(node):
 
 
 def _time(node):
-    from . import timezone, wallclock
+    from . import timezone
 
     t = timezone.local()
     text = "%04d-%02d-%02d %02d:%02d:%02d " % t[:6] + timezone.name()
     if clock.valid():
-        source = wallclock.source or "the chip's own clock"
-        if wallclock.when is not None:
-            source += ", %s ago" % _span((clock.ms() - wallclock.when) // 1000)
+        source = clock.source or "the chip's own clock"
+        if clock.when is not None:
+            source += ", %s ago" % _span((clock.ms() - clock.when) // 1000)
         _line("time", "%s (%s)" % (text, source))
     else:
         _line("time", "not known; the clock says %s" % text)

@@ -58,7 +58,7 @@ class _Asker:
                 await asyncio.sleep_ms(_KEPT)
                 if not _ntp(self.node):
                     await self.node.publish(self.topic + "_", "_")
-                    if not clock.valid() or wallclock.source != "mqtt":
+                    if not clock.valid() or clock.source != "mqtt":
                         wait = _ASK
             try:
                 await asyncio.wait_for(self._wake.wait(), wait)
@@ -89,9 +89,7 @@ class _Asker:
 def _ntp(node):
     # Whether an NTP server has answered lately.
     return (
-        wallclock.source == "ntp"
-        and clock.valid()
-        and clock.ms() - wallclock.when < node.config["time.every"] * 2000
+        clock.source == "ntp" and clock.valid() and clock.ms() - clock.when < node.config["time.every"] * 2000
     )
 
 

@@ -6,6 +6,7 @@ gets the last one that was known, from a file: it is too early, but better for d
 2021. It does not count as valid, also not after a soft reset: the file remembers.
 """
 
+import sys
 import time
 
 import coldframe
@@ -19,9 +20,6 @@ _DAILY = 86400  # s between two writes of the file
 
 EPOCH = 946684800 if time.gmtime(0)[0] == 2000 else 0  # of this port, in Unix seconds
 
-source = None  # who has set the time last: "ntp", "mqtt", "user", "rtc" (a program, behind our back)
-when = None  # clock.ms() of then
-
 
 def believable(ms):
     """Whether a time of day in Unix milliseconds can be the present."""
@@ -34,15 +32,14 @@ def set(ms, by, sure=True):
     ms: milliseconds since 1970-01-01 UTC, at this moment. by: who says so, for the log; sure: whether he knows.
     Returns the seconds by which the clock was moved. ValueError if it cannot be the present.
     """
-    global source, when
     if sure and not believable(ms):
         raise ValueError("time: expected one from 2025 to 2059, got %d seconds since 1970" % (ms // 1000))
     before = clock.unix_ms()
     moved = ms - before
     clock._offset += moved
     clock._valid = sure
-    source = by
-    when = clock.ms()
+    clock.source = by
+    clock.when = clock.ms()
     _set_rtc()
     if sure:
         _remember(ms // 1000)
@@ -52,9 +49,8 @@ def set(ms, by, sure=True):
 
 def confirm(by):
     """Note that the time of day is right as it is. by: who says so."""
-    global source, when
-    source = by
-    when = clock.ms()
+    clock.source = by
+    clock.when = clock.ms()
     clock._valid = True
     _remember(clock.unix_ms() // 1000)
 
@@ -72,10 +68,25 @@ def stamp_log():
     ms = clock.unix_ms()
     node = coldframe.node
     if node and node.config.get("time.tz"):
-        from . import timezone
-
-        ms += timezone.local(ms // 1000)[8] * 1000
+        ms += _zone("local", ms // 1000)[8] * 1000
     log.ring.wall = divmod(ms, 86400000)
+
+
+def text():
+    """The present as ISO 8601 in local time."""
+    return _zone("text")
+
+
+def _zone(name, *args):
+    # A function of timezone, which stays only if it was there.
+    there = "coldframe.timezone" in sys.modules
+    from . import timezone
+
+    try:
+        return getattr(timezone, name)(*args)
+    finally:
+        if not there:
+            coldframe.forget("timezone")
 
 
 def restore():
@@ -95,9 +106,8 @@ def restore():
 
 def look():
     """See whether a program has set the chip's RTC behind our back, and follow it. Returns seconds moved, 0 if not."""
-    global source, when
     moved = rtc_ms() - clock.unix_ms()
-    if -2000 < moved < 2000:
+    if -2000 < moved < 2000 or not hasattr(hal.machine, "RTC"):
         stamp_log()  # summer may have begun
         return 0
     if hal.RTC_DRIFTS:
@@ -105,8 +115,8 @@ def look():
         return 0
     clock._offset += moved
     clock._valid = rtc_ms() >= FIRST * 1000
-    source = "rtc"
-    when = clock.ms()
+    clock.source = "rtc"
+    clock.when = clock.ms()
     _tell(moved / 1000)
     return moved / 1000
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from host.brokers import until
+from host.brokers import Mosquitto, Peer, until
 from host.ntpserver import NtpServer, Question
 from host.simboards import image
 from kit.simboard import SimBoard
@@ -65,9 +65,7 @@ def test_ntp_sets_the_clock_and_a_soft_reset_keeps_it(make: Make, server: Callab
     board = make(time={"ntp": [good.host], "tz": "CET-1CEST,M3.5.0,M10.5.0/3"})
     board.start()
     board.wait_for(f"{good.host} says 20", DEADLINE)
-    ms, valid, rtc, source = ask(
-        board, "[clock.unix_ms(), clock.valid(), wallclock.rtc_ms(), wallclock.source]"
-    )
+    ms, valid, rtc, source = ask(board, "[clock.unix_ms(), clock.valid(), wallclock.rtc_ms(), clock.source]")
     assert abs(ms / 1000 - time.time()) < 2 and abs(rtc - ms) < 50
     assert (valid, source) == (True, "ntp")
     question = good.asked[0]
@@ -180,3 +178,80 @@ def test_a_server_that_is_years_off_is_not_believed_by_a_clock_that_was_right(
     # Both of them: so it must be true.
     two.answer = one.answer
     until(lambda: ask(board, "clock.unix_ms()") / 1000 > begin + 86400 * 365, "both are believed", DEADLINE)
+
+
+def test_time_over_mqtt(make: Make, broker: Mosquitto) -> None:
+    topic = "/FmPyIOT/datetime"
+    peer = Peer(broker.port, [topic + "_"])
+    peer.publish(topic, "1750000000", retain=True)  # old: the broker has kept it
+    board = make(
+        mqtt={"host": "127.0.0.1", "port": broker.port},
+        time={"ntp": [], "mqtt": topic, "tz": "CET-1CEST,M3.5.0,M10.5.0/3"},
+    )
+    board.world(clock="unset", speed=4)
+    board.start()
+    until(lambda: peer.payloads(topic + "_") == [b"_"], "the question")
+    until(lambda: len(peer.payloads(topic + "_")) > 1, "the question again, as nobody answers")
+    for payload, unix in (
+        ("[2026, 11, 21, 5, 12, 34, 56, 0]", 1795260896),  # local time, as FmPyIOT's server sends it
+        ("(2026, 7, 1, 2, 12, 0, 0, 0)", 1782900000),
+        ("1795260800", 1795260800),
+        ("1795260700123", 1795260700),
+        ("1795260600.5", 1795260600),
+        ("2026-11-21T11:34:56Z", 1795260896),
+        ("2026-11-21T17:04:50.25+0530", 1795260890),
+        ("2026-11-21 12:34:40", 1795260880),
+    ):
+        peer.publish(topic, payload)
+        until(lambda unix=unix: abs(unix - ask(board, "timezone.unix()")) < 60, payload)  # type: ignore[misc]
+        assert ask(board, "[clock.valid(), clock.source]") == [True, "mqtt"]
+    for payload in ("soon", "[2026]", "[2026, 13, 1, 0, 0, 0, 0, 0]", "12", "", "4000000000", "[" * 200):
+        peer.publish(topic, payload)
+        board.wait_for(f"{topic} failed", DEADLINE)
+    assert abs(ask(board, "timezone.unix()") - 1795260880) < 600
+    peer.close()
+
+
+JUMPS = """
+from coldframe import clock
+def setup(node):
+    n = [0]
+    @node.topic("./tick", every=1)
+    def tick():
+        n[0] += 1
+        return "%d %d" % (n[0], clock.seconds())
+    @node.topic("./at", at="03:00")
+    def at():
+        return "at"
+    async def moved(seconds):
+        await node.publish("./moved", "%d" % seconds)
+    node.on("clock", moved)
+"""
+
+
+def test_a_clock_that_jumps_disturbs_nothing(make: Make, broker: Mosquitto) -> None:
+    board = make(JUMPS, mqtt={"host": "127.0.0.1", "port": broker.port, "keepalive": 10}, time={"ntp": []})
+    board.world(clock="unset", speed=20)
+    peer = Peer(broker.port, ["coldframe/#"])
+    board.start()
+    until(lambda: any(m.topic.endswith("/tick") for m in peer.messages), "the first tick")
+    base = next(m.topic for m in peer.messages if m.topic.endswith("/tick"))[: -len("/tick")]
+    # Years on, back before the start, a day on, an hour back, ten seconds.
+    for n, date in enumerate((1795260896, 1600000000, 1795347296, 1795343696, 1795343730)):
+        board.world(clock="unset", speed=20, date=date)
+        until(lambda n=n: len(peer.payloads(f"{base}/moved")) == n + 1, "the event")  # type: ignore[misc]
+        before = len(peer.payloads(f"{base}/tick"))
+        until(lambda before=before: len(peer.payloads(f"{base}/tick")) > before + 10, "10 ticks")  # type: ignore[misc]
+    moves = [int(text) for text in peer.payloads(f"{base}/moved")]
+    year = 365 * 86400
+    assert (
+        moves[0] > 5 * year and moves[1] < -6 * year and moves[2] > 6 * year and -3700 < moves[3] < -3500
+    ), moves
+    ticks = [tuple(map(int, text.split())) for text in peer.payloads(f"{base}/tick")]
+    assert [n for n, _ in ticks] == list(range(1, len(ticks) + 1))
+    steps = [b[1] - a[1] for a, b in zip(ticks, ticks[1:], strict=False)]
+    assert set(steps) <= {0, 1, 2} and sum(steps) / len(steps) < 1.2, steps  # of the clock that does not jump
+    assert peer.payloads(f"{base}/available") == [b"online"]
+    assert board.state()["boots"] == 1
+    assert json.loads(board.repl("import coldframe, json; print(json.dumps(coldframe.node.errors))")) == []
+    peer.close()
