@@ -24,6 +24,7 @@ CORE = (
     "clock.py",
     "codec.py",
     "config.py",
+    "configapi.py",
     "configcheck.py",
     "configkeys.py",
     "configload.py",

@@ -8,7 +8,7 @@ import coldframe
 
 from . import bootrecord, clock, hal, log
 from .callback import COROUTINE
-from .config import PATH, Config, check, load
+from .config import PATH, Config
 from .link import Link
 from .router import Router
 from .supervisor import Supervisor
@@ -66,8 +66,12 @@ class Node(Router, Supervisor, Link):
         if isinstance(config, Config):
             self.config = config
         elif isinstance(config, dict):
+            from .config import check
+
             self.config = Config(check(config, self.errors))
         else:
+            from .config import load
+
             self.config, self.errors = load(config or PATH)
         c = self.config
         self._path = PATH if config is None else config if isinstance(config, str) else None

@@ -7,7 +7,6 @@ import sys
 from micropython import const
 
 from . import bootrecord, clock, hal
-from .config import keep_good
 from .schedule import read_due
 
 _SOUND = 60000  # ms of running after which a boot is sound
@@ -213,6 +212,8 @@ class Supervisor:
         bootrecord.mark(bootrecord.SOUND)
         self.emit("sound")
         if self._path:
+            from .config import keep_good
+
             try:
                 keep_good(self._path)
             except OSError as e:
