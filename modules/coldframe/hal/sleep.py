@@ -18,6 +18,9 @@ def deepsleep(ms):
 
     machine = hal.machine
     hal.dog_off()
+    dog = hal._dog
+    if dog and dog._timer:
+        dog._timer.deinit()  # its looks would take a long sleep for a program that hangs
     bootrecord.intend(bootrecord.ASLEEP)
     if hal.SLEPT is not None:  # there is no real one
         hal.doze(ms)
