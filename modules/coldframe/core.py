@@ -249,12 +249,13 @@ class Node(Router, Supervisor, Link):
 
     def _halt(self, interrupted):
         # The loop stands still. Another Ctrl-C may come in here: people and tools send several.
+        bitten = hal.bitten()  # pause() forgets it
         while True:
             try:
                 self.paused = True
                 hal.pause(True)
                 if interrupted:
-                    if hal.bitten():
+                    if bitten:
                         self._unstuck(interrupted)
                     from .interrupted import mend
 
