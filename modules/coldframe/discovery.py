@@ -8,7 +8,6 @@ import asyncio
 
 import coldframe
 
-MARK = "/discovery.rec"  # what Home Assistant has been told: discoverydoc.mark()
 state = None  # a list, see discoveryrun.py
 _task = None
 
@@ -18,57 +17,44 @@ def start(node):
     global state
     if node.config["discovery.enabled"]:
         state = [None, None, False]
-        node.on("up", _up)
-        for event in ("topic", "untopic", "newparam"):
-            node.on(event, _changed)
-        node.subscribe(node.config["discovery.prefix"] + "/status", _status)
+        for event in ("up", "topic", "untopic", "newparam"):
+            node.on(event, _wake)
+        node.subscribe(node.config["discovery.prefix"] + "/status", _wake)
         return
     from . import store
+    from .discoverydoc import MARK, take_back
 
     if store.exists(MARK):
-
-        async def take_back():
-            from .discoverydoc import take_back
-
-            await take_back(node)
-            coldframe.forget("discoverydoc")
-
-        node.on("up", take_back)
+        node.on("up", lambda: take_back(node))
+    coldframe.forget("discoverydoc")
     coldframe.forget("discovery")
 
 
-def _up():
-    _wake("up")
-
-
-def _changed(_):
-    if state[1] is not None or _task:  # else _up() comes anyway
-        _wake("changed")
-
-
-def _status(payload):
-    _wake(payload)
-
-
-def _wake(why):
+def _wake(why=None):
+    # why: None = the connection has come up; a Topic or Param that was added or removed; a text of Home Assistant's.
     global _task
+    node = coldframe.node
+    if why is not None and not isinstance(why, str):
+        if state[1] is None and _task is None:
+            return  # the connection will come up
+        why = "changed"
     from .discoveryrun import plan
 
-    if plan(coldframe.node, state, why) and _task is None:
-        coldframe.node.telling = True
-        _task = asyncio.create_task(_run())
-    elif _task is None:
+    if plan(node, state, why) and _task is None:
+        node.telling = True
+        _task = asyncio.create_task(_run(node))
+    if _task is None:
         coldframe.forget("discoveryrun")
 
 
-async def _run():
+async def _run(node):
     global _task
     from .discoveryrun import run
 
     try:
-        await run(coldframe.node, state)
+        await run(node, state)
     finally:
-        coldframe.node.telling = False
+        node.telling = False
         _task = None
         coldframe.forget("discoveryrun")
         coldframe.forget("discoverydoc")

@@ -12,10 +12,10 @@ import json
 import sys
 
 from . import hal, store
-from .discovery import MARK
 from .hal.facts import temperature
 from .version import __version__
 
+MARK = "/discovery.rec"  # what Home Assistant has been told: mark()
 URL = "https://github.com/coldframe/coldframe"
 _PAUSE = 5  # seconds between the document that removes entities and the one that has forgotten them
 

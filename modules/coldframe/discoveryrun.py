@@ -20,14 +20,14 @@ _DUE, _LAST, _VALUES = 0, 1, 2
 def plan(node, state, why):
     """Note down that Home Assistant is to be told.
 
-    why: "up" (the connection has come up: the broker may have forgotten what it kept), "changed" (a topic or parameter
+    why: None (the connection has come up: the broker may have forgotten what it kept), "changed" (a topic or parameter
     was added or removed), "online" (Home Assistant has started); anything else is no reason. Returns whether it is one.
     """
     wait = _SETTLE
     if why == "online":
         state[_VALUES] = True
         wait = 500 + os.urandom(1)[0] * _JITTER
-    elif why == "up":
+    elif why is None:
         if node.power:
             wait = 0  # it is awake for seconds only
         elif state[_LAST] is not None:
