@@ -61,7 +61,9 @@ def test_reset_causes_and_what_they_leave(make_board: MakeBoard) -> None:
     assert len(ids) == 1
 
     board.stop()
-    (board.flash / "boot.rec").unlink()  # or the framework leaves out a program that ends in the watchdog twice
+    (
+        board.flash / "boot.rec"
+    ).unlink()  # or the framework leaves out a program that ends in the watchdog twice
     board.start()
     board.wait_for("cause 1 rtc b''", DEADLINE)  # the power was off: RTC memory is gone, the id is not
     board.wait_for("ram b'RAM!'", DEADLINE)  # after the same round of resets
