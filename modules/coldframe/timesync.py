@@ -84,7 +84,7 @@ async def _ask_all(keeper, sntp):
             else:
                 keeper.every = min(_every(keeper) * 2, _RARELY)
             continue
-        except OSError as e:
+        except (OSError, ImportError) as e:  # a board without a network
             keeper.error = "%s: %s" % (host, e)
             continue
         clock.unix_ms()  # so that there is an offset
