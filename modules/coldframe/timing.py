@@ -16,8 +16,6 @@ _DAY = const(86400)
 _FAR = const(3600)  # s; when the clock is set by more, what lies between is not made up for
 _LATER = const(3600000)  # ms until the next look while the time of day is not known
 
-_watched = None  # the node whose clock is watched
-
 
 class Timing:
     """When a Topic is read and published.
@@ -130,10 +128,9 @@ class Timing:
 
 def watch(node):
     """Reckon the times of day of all its topics anew whenever the time of day is set."""
-    global _watched
-    if _watched is node:
+    if "timed" in node._hooks:
         return
-    _watched = node
+    node._hooks["timed"] = ()  # no event, only a mark that it has been done
 
     def moved(seconds):
         for topic in node.topics:
