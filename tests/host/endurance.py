@@ -117,7 +117,8 @@ class Endurance:
             "config.json",
             {
                 "mqtt": {"host": "127.0.0.1", "port": self.broker.port},
-                "wifi": {"networks": [{"ssid": "Farm", "password": "secret99"}]},
+                # The one restart that an outage may lead to would be taken for one that should not be.
+                "wifi": {"networks": [{"ssid": "Farm", "password": "secret99"}], "reset_after": 0},
                 "log": {"mqtt": "INFO", "console": "WARNING"},
                 "sysinfo": {"every": SLOW},
                 "watchdog": {"timeout": 300},
