@@ -44,6 +44,7 @@ CORE = (
     "improv.py",
     "improvrpc.py",
     "led.py",
+    "ladder.py",
     "link.py",
     "log.py",
     "logcapture.py",

@@ -8,7 +8,11 @@ Failed boots in a row lead up a ladder that takes away layers, never settings: l
 the user's program (boot.py, main.py, app.py), 2 = also without components, 3 = also with the last good configuration
 instead of the newest, 4 = safe mode. docs/recovery.md tells the rules. Where a loss of power clears the memory, the
 level and the count are in a file as well; it is written only when they change, so a healthy device has none.
+
+Here is what is needed all the time; begin(), blamed(), hold(), ask_safe(), clear(), retry(), trust() are in ladder.py.
 """
+
+import sys
 
 from micropython import const
 
@@ -30,13 +34,7 @@ ASLEEP = const(7)  # a deep sleep
 
 LAYERS = ("", "app", "component", "config", "node")  # whose code was running, by number; "" = unknown
 
-FULL = const(0)
-NO_APP = const(1)
-NO_COMPONENTS = const(2)
-OLD_CONFIG = const(3)
-SAFE = const(4)
-
-_LOOP = const(10)  # ends of lives too short, see s[7] below, that are taken for a loop
+_SAFE = const(4)
 
 # version; what (low 4 bits) and whose turn (high); failed boots in a row; level (low) and the level to go back to if a
 # new try fails (high); boots (2 bytes, low one first); how often everything was tried again (low), layer of the
@@ -48,26 +46,24 @@ _unsaved = False  # the heap was too full for it
 
 crashed = False  # after begin(): whether the program that ran before this start ended badly, soon or late
 ended = (
-    IDLE,
+    0,
     "unknown",
     "",
     0,
 )  # after begin(): what it was doing, the chip's cause of this start, layer, level
-raised = False  # after begin(): whether this boot takes away more than the one before
 
 
 def _load():
     global _state, _filed
     if _state is None:
         data = hal.kept()
-        if data is None or not hal.LASTING:
-            try:
-                _filed = store.read(FILE, _SIZE + 2)
-            except (OSError, ValueError):
-                pass  # a folder, or a damaged file system: as good as no record
-            if data is None and _filed:
-                data = _filed[:_SIZE]
-        if not data or len(data) != _SIZE or data[0] != _VERSION or data[3] & 15 > SAFE:
+        try:
+            _filed = store.read(FILE, _SIZE + 2)
+        except (OSError, ValueError):
+            pass  # a folder, or a damaged file system: as good as no record
+        if data is None and _filed:
+            data = _filed[:_SIZE]
+        if not data or len(data) != _SIZE or data[0] != _VERSION or data[3] & 15 > _SAFE:
             data = bytes((_VERSION, 0, 0, 0, 0, 0, 0, 0))
         _state = bytearray(data)
     return _state
@@ -82,9 +78,6 @@ def _save(stamp=None):
         if stamp is None:
             stamp = _filed[_SIZE:] if _filed else b""
         if hal.keep(s):
-            if hal.LASTING:
-                _unsaved = False
-                return
             # For a loss of power: the ladder alone.
             s = bytes((_VERSION, IDLE, s[2], s[3], 0, 0, s[6], 0))
             if not (s[2] or s[3] or s[6] & 15):
@@ -102,62 +95,6 @@ def _save(stamp=None):
         pass  # neither a full flash nor a full heap must stop a boot, or its end
 
 
-def begin():
-    """To be called once at the start of a boot. Judges how the last one ended. Returns the level, 0 to 4."""
-    global crashed, ended, raised
-    s = _load()
-    cause = hal.reset_cause()
-    doing = s[1] & 15
-    layer = s[1] >> 4
-    bad = cause in ("watchdog", "crash", "unknown")
-    failed = doing == FAILED or doing == RUNNING and bad
-    crashed = failed or doing == DIED or doing == SOUND and bad
-    if doing == RUNNING and cause == "soft":
-        doing = PROGRAM  # the chip tells it: no wrapper around machine.reset() was needed
-    before = s[3] & 15
-    ended = (doing, cause, LAYERS[layer] if layer < len(LAYERS) else "", before)
-    if doing == PROGRAM or crashed and not failed:
-        s[7] = min(_LOOP, s[7] + 1)
-    elif not failed and cause != "power":
-        s[7] = 0
-    if failed or s[7] >= _LOOP:
-        _step(s, layer, s[7] >= _LOOP)
-    s[1] = IDLE
-    count = boots() + 1
-    s[4] = count & 0xFF
-    s[5] = count >> 8 & 0xFF
-    now = s[3] & 15
-    stamp = None
-    raised = now > before
-    if now:
-        from .stamp import stamp as make
-
-        stamp = make()
-        if not raised and _filed and len(_filed) > _SIZE and stamp != _filed[_SIZE:]:
-            s[2] = s[3] = s[6] = 0  # the user has put something new there: everything is tried again
-            stamp = b""
-    _save(stamp)
-    return s[3] & 15
-
-
-def _step(s, layer, loop):
-    # One more failed boot.
-    s[6] = s[6] & 15 | layer << 4
-    to = s[3] & 15
-    back = s[3] >> 4
-    if loop:
-        s[7] = 0
-    if back:  # everything was tried again, and that was it
-        s[2] = 0
-        s[3] = max(to, back)
-        return
-    s[2] = min(255, s[2] + 1)
-    if loop or s[2] > 1:
-        to = min(SAFE, to + 1)
-        # It is known whose fault it was: what goes at once is that layer.
-        s[3] = max(to, layer) if layer < SAFE else to
-
-
 def level():
     """How much runs: 0 everything, 1 no program of the user's, 2 also no components, 3 also the last good
     configuration, 4 safe mode."""
@@ -166,7 +103,7 @@ def level():
 
 def safe():
     """Whether this boot is in safe mode."""
-    return level() == SAFE
+    return level() == _SAFE
 
 
 def failed():
@@ -178,17 +115,6 @@ def boots():
     """How many times the device has started, as far as it can remember (see hal.keep); 65535 is followed by 0."""
     s = _load()
     return s[4] | s[5] << 8
-
-
-def blamed():
-    """The layer of the last failed boot: "app", "component", "config", "node", or "" if it is not known."""
-    n = _load()[6] >> 4
-    return LAYERS[n] if n < len(LAYERS) else ""
-
-
-def hold():
-    """Seconds of sound running at a reduced level after which everything is tried again: 1 hour, then 2, 4 ... 24."""
-    return 3600 * min(24, 1 << min(5, _load()[6] & 15))
 
 
 def doing():
@@ -229,35 +155,8 @@ def intend(what=ASKED):
     mark(what)
 
 
-def ask_safe():
-    """Make the next boot one in safe mode."""
-    from .stamp import stamp
-
-    s = _load()
-    s[3] = SAFE
-    s[1] = ASKED
-    _save(stamp())
-
-
-def clear():
-    """Forget the failed boots and the level: the next boot runs everything."""
-    s = _load()
-    s[2] = s[3] = s[6] = s[7] = 0
-    _save()
-
-
-def retry():
-    """Let the next boot run everything once more; one failed boot then leads back to the present level."""
-    s = _load()
-    s[2] = 0
-    s[3] = (s[3] & 15) << 4
-    s[6] = s[6] & 0xF0 | min(5, (s[6] & 15) + 1)
-    s[1] = ASKED
-    _save()
-
-
-def trust():
-    """Everything has run well for long: the next trouble begins with a hold() of an hour again."""
-    s = _load()
-    s[6] = s[7] = 0
-    _save()
+def __getattr__(name):
+    if name not in ("begin", "blamed", "hold", "ask_safe", "clear", "retry", "trust"):
+        raise AttributeError(name)
+    __import__("coldframe.ladder")
+    return getattr(sys.modules.pop("coldframe.ladder"), name)

@@ -243,20 +243,19 @@ class Node(Router, Supervisor, Link):
                 if self._end.is_set():
                     break  # else an interrupt had hit _run()
         except KeyboardInterrupt as e:
+            if hal.bitten():
+                self.fail(None, e)  # the watchdog's, not a person's
             interrupted = e
         finally:
             self._halt(interrupted)
 
     def _halt(self, interrupted):
         # The loop stands still. Another Ctrl-C may come in here: people and tools send several.
-        bitten = hal.bitten()  # pause() forgets it
         while True:
             try:
                 self.paused = True
                 hal.pause(True)
                 if interrupted:
-                    if bitten:
-                        self._unstuck(interrupted)
                     from .interrupted import mend
 
                     mend(self)

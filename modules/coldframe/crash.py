@@ -138,6 +138,11 @@ def layer_of(file):
     return "component" if file.lstrip("/").startswith("components") else "app"
 
 
+def stuck(exception):
+    """The cause for what the watchdog has interrupted."""
+    return "watchdog: stuck in " + (where(traceback(exception)) or "an unknown place")
+
+
 def blame(text):
     """The layer of a traceback: that of the innermost frame that is not coldframe's own."""
     return _innermost(text)[0]

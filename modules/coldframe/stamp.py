@@ -3,7 +3,7 @@
 A device that runs at a reduced level tries everything again after that. Imported only then.
 """
 
-import binascii
+import hashlib
 import os
 
 _DEPTH = 4  # folders in folders that are looked into
@@ -12,29 +12,30 @@ _OURS = ("params.json", "crash.json", "wake.json")  # written by the device itse
 
 def stamp(root=""):
     """Two bytes that depend on the names and contents of all .py, .mpy and .json files below root."""
-    return (_folder(root, 0, _DEPTH) & 0xFFFF).to_bytes(2, "little")
+    sum = hashlib.sha256()  # the one that every port has
+    _folder(root, sum, _DEPTH)
+    return sum.digest()[:2]
 
 
-def _folder(path, crc, depth):
+def _folder(path, sum, depth):
     try:
         found = sorted((e[0], e[1]) for e in os.ilistdir(path))
     except OSError:
-        return crc
+        return
     part = bytearray(256)
     for name, kind in found:
         full = path + name
         if kind & 0x4000:
             if depth:
-                crc = _folder(full + "/", crc, depth - 1)
+                _folder(full + "/", sum, depth - 1)
         elif name.endswith((".py", ".mpy", ".json")) and name not in _OURS:
-            crc = binascii.crc32(full, crc)
+            sum.update(full.encode())
             try:
                 with open(full, "rb") as f:
                     while True:
                         n = f.readinto(part)
                         if not n:
                             break
-                        crc = binascii.crc32(memoryview(part)[:n], crc)
+                        sum.update(memoryview(part)[:n])
             except OSError:
                 pass
-    return crc

@@ -75,7 +75,7 @@ def main(scope):
 
 def _main(scope):
     _hold()
-    app = bootrecord.level() == bootrecord.FULL
+    app = not bootrecord.level()
     if app and store.exists(ROOT + "main.py"):
         bootrecord.mark(bootrecord.RUNNING, "app")
         # Its boot is sound after the usual time, if there is a timer to tell; else it counts as ended well for now.
@@ -110,7 +110,7 @@ def run(app=True):
         node.run()
     except Exception as e:
         full = isinstance(e, MemoryError)
-        if full and layer == "node" and bootrecord.level() == bootrecord.FULL:
+        if full and layer == "node" and not bootrecord.level():
             layer = "app"  # it is the app that can eat the heap
         if full:
             # Nothing can be reported before there is room again: all that the app has is let go.
@@ -137,7 +137,7 @@ def _config():
     path = ROOT + "config.json"
     good = ROOT + "config.bak"
     new = store.exists(path) and store.exists(good) and not store.same(path, good)
-    if new and bootrecord.level() >= bootrecord.OLD_CONFIG:
+    if new and bootrecord.level() >= 3:
         from .config import load
 
         config, errors = load(path, good=True)

@@ -15,11 +15,6 @@ _ERRORS = 8  # texts kept in Node.errors
 _HUNGRY = const(5)  # times that the heap may be full with nothing left to free, before the device restarts
 
 
-def _low():
-    """Whether less than a twentieth of the heap is free."""
-    return hasattr(gc, "mem_free") and gc.mem_free() < (gc.mem_free() + gc.mem_alloc()) // 20
-
-
 class Service:
     """A long-running coroutine of the node. See Node.service()."""
 
@@ -47,6 +42,7 @@ class Supervisor:
 
     lacks = False  # a program of the user's has failed to start, and the node runs without it
     announces = False  # see recovery.announce()
+    _unproven = False  # the configuration is not yet known to be good
     _trial = None  # clock.ms() at which all layers are tried again, or trusted for good
     _hungry = 0  # how often the heap was full lately
     _hungry_since = 0
@@ -97,19 +93,22 @@ class Supervisor:
         if topic:
             topic.errors += 1
         if isinstance(exception, MemoryError):
-            self._starving(where, exception)
+            gc.collect()
+            if self._low():
+                self._starve(where, exception)
         try:
             self.log.exception("%s failed", where, exc_info=exception)
             self._error("%s: %s: %s" % (where, type(exception).__name__, exception))
         except MemoryError:
             gc.collect()
 
-    def _starving(self, where, exception):
-        # One allocation that was too large is an error like others. But if the heap is full and nothing can be
-        # freed, the node cannot work, and only a restart helps.
-        gc.collect()
-        if not _low():
-            return
+    def _low(self):
+        # Whether less than a twentieth of the heap is free.
+        return hasattr(gc, "mem_free") and gc.mem_free() < (gc.mem_free() + gc.mem_alloc()) // 20
+
+    def _starve(self, where, exception):
+        # One allocation that was too large is an error like others. But if the heap is full and nothing can be freed,
+        # the node cannot work, and only a restart helps.
         now = clock.ms()
         if not self._hungry or now - self._hungry_since > 300000:
             self._hungry_since = now
@@ -119,12 +118,15 @@ class Supervisor:
             self.fail("the heap is full: " + where, exception)
 
     def fail(self, cause, exception=None, layer=""):
-        """Restart the device because of a failure: with a report (see crash.keep()), and as a failed boot."""
+        """Restart the device because of a failure: with a report (see crash.keep()), and as a failed boot.
+
+        cause: None for the watchdog: what is stuck is told by the traceback.
+        """
         gc.collect()
-        if _low():
+        if self._low():
             # Nothing can be noted before there is room again: all that the program has is let go. It is the one that
             # eats, whoever was left without.
-            if bootrecord.level() == bootrecord.FULL:
+            if not bootrecord.level():
                 layer = "app"
             for x in (self.topics, self._listeners, self._hooks):
                 x.clear()
@@ -136,7 +138,7 @@ class Supervisor:
         try:
             from . import crash
 
-            layer = crash.keep(cause, exception, layer)
+            layer = crash.keep(cause or crash.stuck(exception), exception, layer)
         except MemoryError:
             gc.collect()
         bootrecord.mark(bootrecord.FAILED, layer)
@@ -152,17 +154,6 @@ class Supervisor:
         self.log.critical("stuck for %d s, restarting", max(30, self.config["watchdog.timeout"]))
         bootrecord.mark(bootrecord.FAILED)
         return True
-
-    def _unstuck(self, exception):
-        # That KeyboardInterrupt has come out of it.
-        text = "watchdog: the program was stuck"
-        try:
-            from . import crash
-
-            text = "watchdog: stuck in " + (crash.where(crash.traceback(exception)) or "an unknown place")
-        except MemoryError:
-            gc.collect()
-        self.fail(text, exception)
 
     def _stray(self, loop, context):
         # An exception that ended a task of the user's own.
@@ -183,7 +174,18 @@ class Supervisor:
                 from .recovery import again
 
                 again(self)
+            elif self._unproven and (self.client.up.is_set() if self.client else not self._wants_broker()):
+                self._unproven = False
+                from .config import keep_good
+
+                try:
+                    keep_good(self._path)
+                except OSError as e:
+                    self.report("config.bak", e)
             await asyncio.sleep_ms(wait)
+
+    def _wants_broker(self):
+        return any(s.name == "mqtt" for s in self.services)
 
     def _look_after(self, now):
         # A service that does not live is started anew. If that is no help and the node cannot do without it, the device
@@ -210,11 +212,6 @@ class Supervisor:
         self._sound = True
         self._trial = now + bootrecord.hold() * 1000
         bootrecord.mark(bootrecord.SOUND)
+        # The configuration has proven good when the broker it names has been reached with it.
+        self._unproven = self._path is not None and bootrecord.level() < 3
         self.emit("sound")
-        if self._path:
-            from .config import keep_good
-
-            try:
-                keep_good(self._path)
-            except OSError as e:
-                self.report("config.bak", e)

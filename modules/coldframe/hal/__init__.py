@@ -26,7 +26,6 @@ JOIN_WRITES = False  # whether the flash is written to when the station is told 
 MDNS = False  # whether the chip's network stack itself answers for NAME.local
 SLEEP_LONGEST = 1 << 30  # ms that machine.deepsleep() takes at most; 12 days
 SLEPT = None  # where deep sleep is made up with a reset: whether this start is the end of one
-LASTING = False  # whether keep() outlives a loss of power as well
 
 _dog = None
 _light = None  # the Pin of led(); False = there is none

@@ -7,7 +7,6 @@ import esp32
 # MicroPython says HARD_RESET here after a crash and after machine.reset(); the button counts as power. A crash must
 # not pass for a person at the button, who makes no boot a failed one; machine.reset() is noted by note_restarts().
 HARD = "crash"
-LASTING = True
 SUBSECOND = 1000  # microseconds
 # The hardware watchdog of ESP-IDF cannot be stopped again by a program, so it is left alone; the timer does the work:
 # the last one that there is, since programs take the first.
