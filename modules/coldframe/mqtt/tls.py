@@ -181,12 +181,13 @@ def _parts(source, what, kind):
 
     found = []
     for part in data.split(b"-----BEGIN ")[1:]:
-        head, _, body = part.partition(b"\n")
-        head = head.strip()
+        # With find(), as the ESP8266 has no partition().
+        at = part.find(b"\n")
+        head, body = (part[:at].strip(), part[at + 1 :]) if at >= 0 else (part.strip(), b"")
         if head.endswith(kind):
             if head.startswith(b"ENCRYPTED") or b"ENCRYPTED" in body:
                 raise OSError("tls.%s: expected a key without a passphrase" % what)
-            found.append(a2b_base64(body.partition(b"-----END")[0]))
+            found.append(a2b_base64(body.split(b"-----END", 1)[0]))
     if not found:
         raise OSError("tls.%s: expected a %s, there is none in it" % (what, kind[:-5].decode().lower()))
     return found
