@@ -101,6 +101,8 @@ class Supervisor:
             self._error("%s: %s: %s" % (where, type(exception).__name__, exception))
         except MemoryError:
             gc.collect()
+        except Exception:  # raised by the exception's own __str__()
+            self._error("%s: %s" % (where, type(exception).__name__))
 
     def _low(self):
         # Whether less than a twentieth of the heap is free.

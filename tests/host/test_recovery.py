@@ -174,17 +174,23 @@ def test_callbacks_and_tasks_that_raise(bench: Bench) -> None:
 import asyncio
 def bad():
     raise ValueError("in a callback")
+class Odd(Exception):
+    def __str__(self):
+        return self.args[1]
 async def task():
     raise ValueError("in a task")
+async def odd():
+    raise Odd("not even a text")
 def setup(node):
     node.action("./bad")(bad)
     node.action("./good")(lambda: "fine")
     asyncio.create_task(task())
+    asyncio.create_task(odd())
 """
     bench.make({"app.py": app})
     bench.online()
     bench.peer.publish(f"{BASE}/bad", "")
-    until(lambda: len(bench.sysinfo()["errors"]) == 2, "both errors")
+    until(lambda: len(bench.sysinfo()["errors"]) == 3, "all errors")
     bench.peer.publish(f"{BASE}/good", "")
     bench.peer.wait_for(f"{BASE}/good_", "fine")
     assert bench.sysinfo()["failed_boots"] == 0
