@@ -115,15 +115,18 @@ class Timing:
         if self.at:
             # An hour that does not exist on that day, or comes twice, is to_unix()'s matter.
             for day in (0, 1, 2):
-                for second in self.at:
-                    when = timezone.to_unix(t[0], t[1], t[2] + day, 0, 0, second)
-                    if when > done:
-                        return when
+                # Where an hour is left out, the times in it come after some that are later on the clock.
+                days = [timezone.to_unix(t[0], t[1], t[2] + day, 0, 0, second) for second in self.at]
+                days = [when for when in days if when > done]
+                if days:
+                    return min(days)
         every = max(1, int(every))
         second = t[3] * 3600 + t[4] * 60 + t[5]
-        when = done + min(second - second % every + every, _DAY) - second
-        shift = t[8] - timezone.local(when)[8]  # the clocks are changed meanwhile
-        return when + shift if shift % every and when + shift > done else when
+        mark = min(second - second % every + every, _DAY)
+        when = done + mark - second
+        if (t[8] - timezone.local(when)[8]) % every:  # the clocks are changed meanwhile
+            return max(timezone.to_unix(t[0], t[1], t[2], 0, 0, mark), done + 1)
+        return when
 
 
 def watch(node):

@@ -83,6 +83,14 @@ def test_multiples_over_daylight_saving():
         with World(2027, month, day, 0, 10) as world:
             t = _topic(every=6 * 3600, align=True)
             minitest.equal([s[11:] for s in world.times(t, 3)], ["06:00", "12:00", "18:00"])
+    # A multiple in the hour that is left out is as much later as the clocks are put forward, and comes once.
+    for every, expected in ((7200, ["03:00", "04:00", "06:00"]), (9000, ["03:30", "05:00", "07:30"])):
+        with World(2027, 3, 28, 0, 10) as world:
+            minitest.equal([s[11:] for s in world.times(_topic(every=every, align=True), 3)], expected)
+    # Cuba puts its clocks forward at midnight.
+    with World(2027, 3, 13, 12, 0, zone="CST5CDT,M3.2.0/0,M11.1.0/1") as world:
+        t = _topic(every=86400, align=True)
+        minitest.equal(world.times(t, 2), ["2027-03-14 01:00", "2027-03-15 00:00"])
 
 
 def test_times_of_day():
@@ -96,6 +104,12 @@ def test_an_hour_that_is_skipped_and_one_that_is_doubled():
     with World(2027, 3, 27, 12, 0) as world:
         # 02:30 does not exist on the 28th: it is as much later as the clocks are put forward.
         minitest.equal(world.times(_topic(at="02:30"), 2), ["2027-03-28 03:30", "2027-03-29 02:30"])
+    with World(2027, 3, 28, 1, 0) as world:
+        # Which puts it behind another one, and that must not be left out.
+        minitest.equal(
+            world.times(_topic(at=("02:30", "03:00")), 3),
+            ["2027-03-28 03:00", "2027-03-28 03:30", "2027-03-29 02:30"],
+        )
     with World(2027, 10, 30, 12, 0) as world:
         t = _topic(at="02:30")
         minitest.equal(world.next(t)[0], "2027-10-31 02:30:00")
