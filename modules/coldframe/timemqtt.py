@@ -98,14 +98,15 @@ def parse(payload):
     try:
         text = payload.strip() if isinstance(payload, str) else payload.decode().strip()
         if text[0] in "[(":
-            t = json.loads("[" + text[1:-1] + "]")
+            # Whole numbers only: one that is not would make all of clock inexact for ever.
+            t = [int(x) for x in json.loads("[" + text[1:-1] + "]")[:7]]
             return _local(t[0], t[1], t[2], t[4], t[5], t[6]) * 1000
         if "-" not in text[1:]:
             number, part = _split(text)  # a float of a small chip has not enough digits
             number = int(number)
             return number if number > 100000000000 else number * 1000 + int((part + "000")[:3])
         return _iso(text.strip('"'))
-    except (ValueError, IndexError, TypeError, AttributeError):
+    except (ValueError, IndexError, TypeError, AttributeError, OverflowError):
         raise ValueError(
             "expected [year, month, day, weekday, hour, minute, second, 0], Unix seconds or ISO 8601, got %r"
             % (payload,)

@@ -206,4 +206,17 @@ def test_wrong_schedules():
     assert "wants a function to read" in str(error), error
 
 
+def test_time_over_mqtt_is_whole():
+    # Else the clock would be a float from then on, which on small chips is right to two minutes.
+    from coldframe import timemqtt
+
+    timezone.use("UTC0")
+    for payload in ("[2026, 11, 21, 5, 12, 34, 56.5, 0]", "[2026.0, 11, 21, 5, 12, 34, 56]", "1795264496.5"):
+        ms = timemqtt.parse(payload)
+        assert isinstance(ms, int) and ms // 1000 == 1795264496, (payload, ms)
+    for payload in ("[2026, 1e999, 1, 1, 1, 1, 1]", "[2026, 1, 1, 1, 1, 1, [1]]"):
+        minitest.raises(ValueError, timemqtt.parse, payload)
+    timezone.use(None)
+
+
 minitest.run(globals())
