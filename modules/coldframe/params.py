@@ -307,13 +307,13 @@ class Params:
         if not self._dirty:
             return True
         self._written = clock.ms()
-        text = _dumps(self._saved)
+        data = _dumps(self._saved).encode()
         try:
-            if len(text) > SIZE:
+            if len(data) > SIZE:
                 self._dirty = False
-                raise OSError("expected at most %d characters, got %d" % (SIZE, len(text)))
-            if store.read(self.path) != text.encode():  # there and back again
-                store.write(self.path, text)
+                raise OSError("expected at most %d bytes, got %d" % (SIZE, len(data)))
+            if store.read(self.path) != data:  # there and back again
+                store.write(self.path, data)
                 if not store.exists(_beside(self.path, "bak")):
                     self._keep()
         except OSError as e:

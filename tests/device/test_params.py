@@ -137,7 +137,7 @@ async def test_not_more_often_than_configured():
             await asyncio.sleep_ms(40)
         minitest.equal(len(writes), 1)
         node.emit("stop")  # but before the node ends
-        minitest.equal(writes[-1], '{"n": 39}\n')
+        minitest.equal(writes[-1], b'{"n": 39}\n')
     finally:
         store.write = before
 
@@ -164,7 +164,11 @@ def test_a_damaged_file():
     if gc.mem_free() > 60000:
         node.paused = True
         node.param("long", "", high=20000).set("x" * 10000)
-        assert "t_params.json: OSError: expected at most 8192 characters" in node.errors[-1], node.errors
+        assert "t_params.json: OSError: expected at most 8192 bytes" in node.errors[-1], node.errors
+        node.params["long"].set("\u20ac" * 3000)  # 9000 bytes, which the next start would not read
+        assert "expected at most 8192 bytes, got 90" in node.errors[-1], node.errors
+        node, _ = _node()
+        minitest.equal((node.param("n", 5).value, node.errors), (7, []))
     os.remove(PATH)  # whoever deletes it wants the defaults
     node, _ = _node()
     minitest.equal((node.param("n", 5).value, node.errors), (5, []))
