@@ -3,11 +3,15 @@
 import asyncio
 import json
 
+from micropython import const
+
 from . import clock, store
 from .callback import arity, call
 from .topic import Topic
 
 _QUEUE = 8  # messages that may wait for a slow action
+_LOOK = const(50)  # ms between two looks whether the reading before is over
+_PATIENCE = const(600)  # of them, for one that may hang
 
 
 class _Listener:
@@ -124,8 +128,13 @@ class Router:
         payload: what its read function gets, if it takes anything. publish: False only reads. scheduled: whether
         the topic may find that the value is not worth publishing.
         """
-        if topic.busy:
-            return  # a reading is on its way out already
+        patience = _PATIENCE
+        while topic.busy:
+            # What is being read may be older than what has led here, and is perhaps not even published.
+            if scheduled or not patience:
+                return
+            patience -= 1
+            await asyncio.sleep_ms(_LOOK)
         topic.busy = True
         try:
             value = await call(topic.read, topic.read_args, topic.topic, payload)

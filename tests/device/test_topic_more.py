@@ -5,7 +5,7 @@ import gc
 
 import membroker
 import minitest
-from coldframe import Number, Switch, TopicIrq, TopicOnChange, TopicRoutine, TopicSet
+from coldframe import Number, Switch, Topic, TopicIrq, TopicOnChange, TopicRoutine, TopicSet
 from membroker import begin, until
 
 membroker.NEED = 24000  # does not fit the smallest heap beside a node, as of today
@@ -137,6 +137,25 @@ async def test_a_hanging_reading_holds_up_nothing():
     node, broker = await begin(setup)
     await until(lambda: len(broker.got("b/fine")) >= 5, "the other one")
     minitest.equal(node.find("./hangs").busy, 2)
+    await node.stop()
+
+
+async def test_a_command_during_a_reading():
+    state = [0]
+
+    async def read():
+        value = state[0]
+        await asyncio.sleep_ms(200)
+        return value
+
+    def act(payload):
+        state[0] = int(payload)
+
+    node, broker = await begin(lambda node: node.add(Topic("./valve", read, act)))
+    broker.publish("b/valve_", "")
+    await until(lambda: node.find("./valve").busy, "reading")
+    broker.publish("b/valve/set", "7")
+    await until(lambda: broker.got("b/valve") == [b"0", b"7"], "the state after the command")
     await node.stop()
 
 
