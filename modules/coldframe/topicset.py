@@ -31,6 +31,7 @@ class TopicSet(Topic):
     _function = None
     _count = 0
     _event = None  # set when it is settled, while the broker is being asked
+    _beginning = False  # the action is at work for the state at boot
     _node = None
 
     def __init__(
@@ -90,6 +91,8 @@ class TopicSet(Topic):
             self._node.log.warning("%s: %s", self.command, e)
             return self._read()
         self._settle()
+        while self._beginning:  # or the state of before would be the last one that is brought about
+            await asyncio.sleep_ms(20)
         await self._apply(value)
         return self._read()
 
@@ -198,12 +201,15 @@ class TopicSet(Topic):
         # The state at boot. It is published only if the broker does not have it.
         if value is None:
             return
+        self._beginning = True
         try:
             if not await self._apply(value):
                 publish = True
         except Exception as e:
             node.report(self.topic, e, self)
             return
+        finally:
+            self._beginning = False
         self.value = self._read()
         if publish:
             await node.send(self, self.value)

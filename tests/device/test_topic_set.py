@@ -83,6 +83,24 @@ async def test_a_state_is_restored():
     await node.stop()
 
 
+async def test_a_command_while_the_state_is_being_restored():
+    done = []
+
+    async def act(on):
+        await asyncio.sleep_ms(300 if on else 30)  # motors and relays take their time
+        done.append(on)
+
+    node, broker = await begin(lambda node: node.add(Switch("./lamp", act)))
+    lamp = node.find("./lamp")
+    await until(lambda: "b/lamp" in broker.filters, "the question for the last state")
+    _retained(broker, "b/lamp", "ON")
+    await until(lambda: lamp.settled, "the answer")
+    broker.publish("b/lamp/set", "OFF")
+    await until(lambda: broker.got("b/lamp") == [b"OFF"] and len(done) == 2, "both")
+    minitest.equal((done, lamp.state), ([True, False], False))
+    await node.stop()
+
+
 async def test_a_state_that_the_broker_does_not_have():
     done = []
 
