@@ -94,7 +94,7 @@ SETUP = (
     "result.py",
     "trial.py",
 )
-HAL = ("__init__.py", "dog.py", "facts.py", "more.py", "sleep.py", "words.py")
+HAL = ("__init__.py", "dog.py", "facts.py", "image.py", "more.py", "sleep.py", "words.py")
 MQTT = (
     "__init__.py",
     "answers.py",

@@ -1,10 +1,12 @@
 """The node: services under guard, topics over MQTT."""
 
 import asyncio
+import gc
 import json
 import sys
 
 import coldframe
+from micropython import const
 
 from . import bootrecord, clock, hal, log
 from .callback import COROUTINE
@@ -13,6 +15,9 @@ from .link import Link
 from .router import Router
 from .supervisor import Supervisor
 from .topic import Topic
+
+_SMALL = const(49152)  # bytes of a small heap
+_GARBAGE = const(1024)  # bytes that are taken there between two collections
 
 # What a node starts beside its own: rows of (condition, module). The condition is a path of the configuration that must
 # have a value, the same with "?" before it if it is enough that the configuration says something there, or "" = always.
@@ -193,6 +198,10 @@ class Node(Router, Supervisor, Link):
         self.log.info("%s started, base topic %s", self.name, self.base)
 
     def _prepare(self, c):
+        # On a small heap garbage is collected early, or what stays would lie all over it and leave no large block.
+        small = hasattr(gc, "threshold") and gc.mem_alloc() + gc.mem_free() < _SMALL
+        if small:
+            gc.threshold(_GARBAGE)
         # What every node has.
         self.add(Topic("./SYSINFO", read=self._sysinfo, every=c["sysinfo.every"] or None))
         self._prepare_params()
@@ -215,6 +224,8 @@ class Node(Router, Supervisor, Link):
                 except Exception as e:
                     if full not in str(e):  # else it is left out of this image
                         self.report("part " + name, e)
+                if small:
+                    gc.collect()
 
     def _prepare_log(self, c):
         # Where the log goes beside the console.

@@ -11,6 +11,8 @@ import asyncio
 import json
 import sys
 
+import coldframe
+
 from . import hal, store
 from .hal.facts import temperature
 from .version import __version__
@@ -325,7 +327,12 @@ def topic_of(node):
 async def send(node, plan):
     """Publish the document, retained, QoS 1. Raises OSError when the connection is given up."""
     size = await size_of(plan)
-    await node.client.publish_stream(topic_of(node), Stream(plan, size), size, 1, True)
+    from .mqtt.streaming import publish_stream  # client.publish_stream() would bring more along
+
+    try:
+        await publish_stream(node.client, topic_of(node), Stream(plan, size), size, 1, True)
+    finally:
+        coldframe.forget("mqtt.streaming")
     node.log.debug("told Home Assistant in %d bytes", size)
 
 

@@ -1,6 +1,7 @@
 """The way of a node to its broker."""
 
 import asyncio
+import gc
 
 import coldframe
 
@@ -18,6 +19,7 @@ class Link:
         if self.client is None:
             from .mqtt.configured import make_client
 
+            gc.collect()  # what stays for long is to lie beside what does, not behind garbage
             try:
                 self.client = make_client(self)
             except ValueError as e:  # trying again would not help

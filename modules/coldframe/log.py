@@ -31,14 +31,14 @@ INFO = const(20)
 DEBUG = const(10)
 NOTSET = const(0)
 
-_SIZE = const(2048)  # bytes of a ring on the heap, some 40 records; half of it where the heap is small
+_SIZE = const(2048)  # bytes of a ring on the heap, some 40 records; a quarter of it where the heap is small
 _HEAP = const(49152)  # bytes of a small heap
 _SMALL = const(1024)  # a memory that survives a reset but is smaller than this holds only the last lines
 
 
 def _make():
     block = ringlog.persistent()
-    size = _SIZE if gc.mem_alloc() + gc.mem_free() > _HEAP else _SIZE // 2
+    size = _SIZE if gc.mem_alloc() + gc.mem_free() > _HEAP else _SIZE // 4
     if block is None:
         return ringlog.Ring(size)
     if len(block) * 4 >= _SMALL:

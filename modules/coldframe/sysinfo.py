@@ -146,12 +146,16 @@ async def publish(node, asked):
     size = _SPARE
     for part in _parts(node, largest, errors):
         size += len(part)
+    from .mqtt.streaming import publish_stream  # client.publish_stream() would bring more along
+
     try:
-        await client.publish_stream(
+        await publish_stream(
+            client,
             node.resolve("./SYSINFO"),
             lambda: _Source(_parts(node, largest, errors), size),
             size,
             node.least_qos,
+            False,
         )
     finally:
         coldframe.forget("mqtt.streaming")

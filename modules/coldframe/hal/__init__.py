@@ -1,9 +1,9 @@
 """What depends on the chip, behind one set of names. Nothing above this package knows which chip it runs on.
 
 Here is what every start needs, the same for all chips; the one file of this chip that is imported at the end replaces
-what is not. What is needed now and then is in more.py, which is imported when it is first asked for:
-soft_reset(), deepsleep(ms), bootloader(), pins(), board(), commit(), led(on), uart(config), watchdog(timeout),
-later(delay, function), interrupt(), note_restarts(). deepsleep() and what is kept over it are in sleep.py.
+what is not. What is needed now and then is in more.py, which is imported when it is asked for: soft_reset(),
+deepsleep(ms), bootloader(), led(on), uart(config), watchdog(timeout), later(delay, function), interrupt(),
+note_restarts(); and so are pins(), board(), commit() in image.py. deepsleep() and what is kept over it are in sleep.py.
 """
 
 import sys
@@ -114,9 +114,10 @@ def pause(on):
 def __getattr__(name):
     if not name or name[0] == "_":  # dir() asks for ""
         raise AttributeError(name)
-    __import__("coldframe.hal.more")
-    more = sys.modules.pop("coldframe.hal.more")
-    globals().pop("more", None)  # it costs more RAM than a further import costs time
+    file = "image" if name in ("board", "commit", "pins") else "more"
+    __import__("coldframe.hal." + file)
+    more = sys.modules.pop("coldframe.hal." + file)
+    globals().pop(file, None)  # it costs more RAM than a further import costs time
     return getattr(more, name)
 
 

@@ -49,35 +49,12 @@ def bootloader():
     machine.bootloader()
 
 
-def pins():
-    """The board's own pins, by purpose, as boards/BOARD/board.toml gives them."""
-    return _fact("PINS", {})
-
-
-def board():
-    """Name of the board that this image was built for."""
-    return _fact("BOARD", sys.platform)
-
-
-def commit():
-    """Commit of the source that this image was built from; "" if unknown."""
-    return _fact("COMMIT", "")
-
-
-def _fact(name, default):
-    try:
-        import coldframe_build
-    except ImportError:  # the modules were copied to an ordinary MicroPython
-        return default
-    return getattr(coldframe_build, name, default)
-
-
 def led(on):
     """Switch the board's own light on or off; does nothing where there is none."""
     if hal._light is None:
         pin = hal.LED
         if pin is None:
-            pin = pins().get("led")
+            pin = hal.pins().get("led")
         hal._light = False
         if pin is not None and hasattr(machine, "Pin"):
             hal._light = machine.Pin(pin, machine.Pin.OUT)
