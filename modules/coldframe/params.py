@@ -307,8 +307,8 @@ class Params:
         if not self._dirty:
             return True
         self._written = clock.ms()
-        data = _dumps(self._saved).encode()
         try:
+            data = _dumps(self._saved).encode()
             if len(data) > SIZE:
                 self._dirty = False
                 raise OSError("expected at most %d bytes, got %d" % (SIZE, len(data)))
@@ -316,7 +316,7 @@ class Params:
                 store.write(self.path, data)
                 if not store.exists(_beside(self.path, "bak")):
                     self._keep()
-        except OSError as e:
+        except (OSError, MemoryError) as e:  # _write() tries again
             self.node.report(self.path, e)
             return False
         self._dirty = False

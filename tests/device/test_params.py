@@ -142,6 +142,27 @@ async def test_not_more_often_than_configured():
         store.write = before
 
 
+async def test_a_full_heap_costs_no_change():
+    node, _ = _fresh()
+    node.config._data["params"] = {"save": 0}
+    calls = []
+    before = store.write
+
+    def write(path, data):
+        calls.append(path)
+        if len(calls) == 1:
+            raise MemoryError
+        before(path, data)
+
+    store.write = write
+    try:
+        node.param("n", 1).set(2)
+        await until(lambda: len(calls) > 1, "the second attempt")
+    finally:
+        store.write = before
+    minitest.equal((_file(), len(node.errors)), ({"n": 2}, 1))
+
+
 def test_a_damaged_file():
     node, _ = _fresh()
     node.paused = True
