@@ -46,6 +46,8 @@ async def query(host):
     port = 123
     if ":" in host:
         host, port = host.split(":", 1)
+        if not port.isdigit():
+            raise OSError("expected NAME or NAME:PORT")  # the other servers may be right
     if not host.strip("0123456789."):
         found = (host,)
     else:

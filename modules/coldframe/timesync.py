@@ -73,6 +73,8 @@ async def _ask_all(keeper, sntp):
     for n, host in enumerate(hosts * 2):
         if n >= len(hosts) and doubtful is None:
             break  # the second round is for asking again only
+        if host not in keeper.hosts:
+            continue  # it has said meanwhile that it does not want to be asked
         try:
             offset, distance = await sntp.query(host)
         except sntp.Kiss as e:

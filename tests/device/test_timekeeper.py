@@ -46,4 +46,28 @@ async def test_what_it_keeps():
     task.cancel()
 
 
+async def test_a_server_that_denies_is_not_asked_for_confirmation():
+    from coldframe import timesync
+
+    class Sntp:
+        asked = []
+
+        class Kiss(OSError):
+            code = "DENY"
+
+        async def query(self, host):
+            self.asked.append(host)
+            if len(self.asked) == 1:
+                return clock._offset + 9000000, 5  # nobody believes that at once
+            raise self.Kiss("no") if len(self.asked) == 2 else OSError("no answer")
+
+    keeper = timekeeper.Keeper(Node({"log": {"console": "OFF"}}), ["a", "b"])
+    before = clock._valid
+    clock._valid = clock.unix_ms() > 0
+    sntp = Sntp()
+    await timesync._ask_all(keeper, sntp)
+    clock._valid = before
+    minitest.equal((sntp.asked, keeper.hosts), (["a", "b", "a"], ["a"]))
+
+
 minitest.run(globals())

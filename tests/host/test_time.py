@@ -144,7 +144,9 @@ def test_a_good_server_among_bad_ones(make: Make, server: Callable[..., NtpServe
     deny = server(HOSTILE["kiss of death"])
     future = server(HOSTILE["the far future"])
     good = server()
-    board = make(time={"ntp": [deny.host, "127.0.0.1:9", future.host, good.host], "every": 64})
+    board = make(
+        time={"ntp": ["127.0.0.1:ntp", deny.host, "127.0.0.1:9", future.host, good.host], "every": 64}
+    )
     board.world(clock="unset", speed=10)
     good.answer = lambda question: question.answer(time.time())
     board.start()
