@@ -358,3 +358,41 @@ def test_slow_clients_do_not_keep_others_out(make: Make) -> None:
     finally:
         for s in slow:
             s.close()
+
+
+def test_the_password_is_not_taken_into_the_log(make: Make) -> None:
+    """Not by log.capture either: the log is sent to the broker, and stands in the report of a crash."""
+    board = make({"log": {"capture": True}}, app="print('captured')\n\ndef setup(node):\n    pass\n")
+    port_of(board)
+    password = board.state()["wlan.ap.password"]
+    board.wait_for(f'with the password "{password}"', 30)
+    lines = board.repl("import coldframe; print('\\n'.join(coldframe.log.lines(50)))")
+    assert "captured" in lines, lines
+    assert password not in lines, lines
+    assert "True" in board.repl("print(coldframe.log.ring.captured)")  # it goes on
+
+
+def test_the_page_does_not_tell_a_password_in_the_address_of_the_broker(make: Make) -> None:
+    board = make({"mqtt": {"host": "mqtt://joe:secret77@10.9.9.9"}})
+    port = port_of(board)
+    reply = talk(port, request("GET", "/state"))
+    assert b"10.9.9.9" in reply and b"joe" in reply and b"secret77" not in reply, reply
+    # What the page has shown comes back with the form: it is still the same broker, with the same password.
+    host = json.loads(reply.split(b"\r\n\r\n", 1)[1])["host"]
+    body = f"full=1&ssid=Farm&password=secret99&host={host.replace(':', '%3A')}".encode()
+    assert status(talk(port, request("POST", "/try", FORM, body))) == 303
+
+    def over() -> bool:
+        trial = json.loads(talk(port, request("GET", "/state")).split(b"\r\n\r\n", 1)[1])["trial"]
+        return trial is not None and not trial["busy"]
+
+    end = time.monotonic() + 60
+    while not over():
+        assert time.monotonic() < end
+        time.sleep(0.5)
+    assert status(talk(port, request("POST", "/save", FORM))) == 303
+    while b"Farm" not in board.get("config.json"):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    text = board.repl("from coldframe.config import load; print(load()[0]['mqtt.host'])")
+    assert "mqtt://joe:secret77@10.9.9.9" in text, text

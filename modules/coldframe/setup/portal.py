@@ -67,10 +67,17 @@ class Portal:
 
     def tell(self):
         """Print how to get to the page. Not through the log, which may be sent elsewhere: it has the password."""
-        print(
-            'Setup: join the Wi-Fi network "%s" with the password "%s" and open http://%s/'
-            % (self.ssid, self.password, self.address)
-        )
+        captured = log.ring.captured
+        if captured:
+            log.capture(False)
+        try:
+            print(
+                'Setup: join the Wi-Fi network "%s" with the password "%s" and open http://%s/'
+                % (self.ssid, self.password, self.address)
+            )
+        finally:
+            if captured:
+                log.capture()
 
     def _hold(self, on):
         # To try a known network moves the radio to its channel, and would throw out who is filling in the page.
@@ -159,13 +166,15 @@ class Portal:
 
     def _state(self):
         # What the page shows. Never a password.
+        from .trial import shown
+
         c = self.node.config
         trial = self.trial
         state = {
             "device": self.node.name,
             "ap": self.ssid,
             "name": c["name"] if c.given("name") else "",
-            "host": c["mqtt.host"] or "",
+            "host": shown(c["mqtt.host"]),
             "port": c["mqtt.port"] if c.given("mqtt.port") else "",
             "user": c["mqtt.user"] or "",
             "secret": c["mqtt.password"] is not None,

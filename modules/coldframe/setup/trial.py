@@ -213,6 +213,8 @@ def changes(config, values):
         result["name"] = name
     mqtt = {}
     host = values.get("host", "").strip()
+    if host == shown(config["mqtt.host"]):
+        host = config["mqtt.host"] or ""
     same = host == (config["mqtt.host"] or "")
     if host:
         mqtt["host"] = host
@@ -249,6 +251,14 @@ def changes(config, values):
     if errors:
         raise ValueError("; ".join(errors))
     return result
+
+
+def shown(host):
+    """What the page shows of mqtt.host: if that is a URL with a password, without it."""
+    from coldframe.secrets import url_password
+
+    spot = url_password(host or "")
+    return host[: spot[0] - 1] + host[spot[1] :] if spot else host or ""
 
 
 def merge(data, changes):
