@@ -172,7 +172,9 @@ class Node(Router, Supervisor, Link):
         c = self.config
         self._started = clock.ms()
         bootrecord.mark(bootrecord.RUNNING)
-        if not self._prepared and c["watchdog.timeout"] and c["power.mode"] != "battery":
+        if (
+            not self._prepared and c["watchdog.timeout"]
+        ):  # battery mode sets it to its own time, if it is possible
             try:
                 hal.watchdog(max(30, c["watchdog.timeout"]), None, self._stuck)
             except OSError as e:

@@ -128,6 +128,13 @@ def test_an_app_that_hangs(bench: Bench) -> None:
     assert bench.record()[3] == 0
 
 
+def test_battery_mode_that_cannot_sleep_has_a_watchdog(bench: Bench) -> None:
+    """A node without a network of its own stays awake: then it is to be watched like any other."""
+    board = bench.make({"app.py": HANG}, power={"mode": "battery"})
+    board.wait_for("so the node stays awake", DEADLINE)
+    board.wait_for("stuck for 30 s, restarting", DEADLINE)
+
+
 def test_a_loop_that_catches_everything_does_not_escape_the_watchdog(bench: Bench) -> None:
     app = (
         "def setup(node):\n    while True:\n        try:\n            while True:\n                pass\n"
@@ -310,6 +317,18 @@ def test_the_echo_of_the_broker(bench: Bench) -> None:
     bench.online(2)
     assert bench.sysinfo()["failed_boots"] == 0
     assert "watchdog.broker" in board.repl("import coldframe; print(coldframe.reset_reason())")
+
+
+def test_an_echo_that_cannot_even_be_asked_for(bench: Bench) -> None:
+    """What makes the watchdog's own service fail again and again must not keep it from its work."""
+    app = """
+def setup(node):
+    async def publish(*args, **kwargs):
+        raise MemoryError("no room")
+    node.publish = publish
+"""
+    board = bench.make({"app.py": app}, speed=60, watchdog={"timeout": 0, "broker": 60})
+    board.wait_for("restart: watchdog.broker: no message of its own came back", DEADLINE)
 
 
 def test_the_report_is_published_once(bench: Bench) -> None:
