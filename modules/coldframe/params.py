@@ -332,6 +332,7 @@ class Params:
             self.node.report(good, e)
 
     def _load(self):
+        starved = False
         for path in (self.path, _beside(self.path, "bak")):
             try:
                 data = store.read(path, SIZE)
@@ -341,10 +342,13 @@ class Params:
                 if not isinstance(data, dict):
                     raise ValueError
                 self._saved = data
-                if path != self.path:
+                if path != self.path and not starved:
                     store.copy(path, self.path)
                 return
-            except (OSError, ValueError, MemoryError) as e:
+            except MemoryError:  # the file is as good as it was: the next start may have room for it
+                starved = True
+                self._wrong(path, "too little memory to read it; the last good copy is used")
+            except (OSError, ValueError) as e:
                 why = e if isinstance(e, OSError) else "expected a JSON object of at most %d bytes" % SIZE
                 self._wrong(path, "%s; the last good copy is used" % why)
                 if path == self.path:

@@ -142,6 +142,28 @@ async def test_not_more_often_than_configured():
         store.write = before
 
 
+def test_a_full_heap_costs_no_file():
+    _fresh('{"n": 7}')
+    store.write("t_params.bak", '{"n": 6}')
+    before = store.read
+    calls = []
+
+    def read(*args):
+        calls.append(args)
+        if len(calls) == 1:
+            raise MemoryError
+        return before(*args)
+
+    store.read = read
+    try:
+        node, _ = _node()
+    finally:
+        store.read = before
+    minitest.equal(node.param("n", 5).value, 6)
+    assert "too little memory" in node.errors[0], node.errors
+    minitest.equal((_file(), store.exists("t_params.broken")), ({"n": 7}, False))
+
+
 async def test_a_full_heap_costs_no_change():
     node, _ = _fresh()
     node.config._data["params"] = {"save": 0}
