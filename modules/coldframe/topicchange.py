@@ -43,7 +43,9 @@ class TopicOnChange(Topic):
         now = clock.seconds()
         if self._same(value) and (self.at_least is None or now - self._told < self.at_least):
             return False
-        self._last = value
+        # A function may give the same list each time, with another content.
+        copy = getattr(value, "copy", None)
+        self._last = copy() if copy else bytes(value) if isinstance(value, bytearray) else value
         self._told = now
         return True
 

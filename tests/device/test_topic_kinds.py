@@ -51,6 +51,10 @@ def test_percent():
     minitest.equal(told, [100, 110, 99, 0, 0.001, -5, -5.5])
     nan = float("nan")
     minitest.equal([t.wants(None, v) for v in (nan, nan, 5, nan)], [True, False, True, True])
+    for value in ([1, 2], {0: 1}, bytearray(2)):  # one that the function uses again each time
+        told = [t.wants(None, value), t.wants(None, value)]
+        value[0] = 5
+        minitest.equal(told + [t.wants(None, value)], [True, False, True])
 
 
 def test_at_least():
