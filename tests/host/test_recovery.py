@@ -149,6 +149,13 @@ def test_a_loop_that_catches_everything_does_not_escape_the_watchdog(bench: Benc
     bench.sysinfo()
 
 
+def test_a_program_that_has_switched_ctrl_c_off_is_interrupted_all_the_same(bench: Bench) -> None:
+    app = "import micropython\n\ndef setup(node):\n    micropython.kbd_intr(-1)\n    while True:\n        pass\n"
+    board = bench.make({"app.py": app})
+    board.wait_for("stuck for 30 s, restarting", DEADLINE)
+    assert bench.crash()["cause"].startswith("watchdog: stuck in app.py, line ")
+
+
 @pytest.mark.parametrize(
     ("files", "cause", "place"),
     [

@@ -174,6 +174,9 @@ def interrupt():
     notify = getattr(os, "dupterm_notify", None)
     if notify is None:
         return
+    from micropython import kbd_intr
+
+    kbd_intr(3)  # it may be a character like any other now, of which notify() would never see the end
     before = os.dupterm(_CtrlC())
     notify(None)
     os.dupterm(before)
