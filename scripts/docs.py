@@ -51,9 +51,10 @@ so is `1e3` for a whole number; comments, commas at the end of a list, and `NaN`
 reported, and the last one counts.
 
 If it is anything else, the error names the line (`/config.json: not JSON, line 4: expected a comma or }, got "`), and
-the device starts from `/config.bak`, a copy of the last settings with which it ran for a minute. What is broken stays
-where it is, and is kept as `/config.broken` with stars over its passwords. On a device that has no `/config.bak` yet,
-MicroPython's own parser makes of the file what it can, which is all of it if only a comma is wrong.
+the device starts from `/config.bak`, a copy of the last settings with which it ran for a minute and reached its broker
+(if they name one). What is broken stays where it is, and is kept as `/config.broken` with stars over its passwords. On
+a device that has no `/config.bak` yet, MicroPython's own parser makes of the file what it can, which is all of it if
+only a comma is wrong.
 
 ## Passwords
 
