@@ -6,6 +6,7 @@ At the REPL: coldframe.node, coldframe.status(), coldframe.resume(), coldframe.l
 coldframe.reset_reason(), coldframe.crash.show(), coldframe.recover().
 """
 
+import gc
 import sys
 
 from .version import __version__  # noqa: F401
@@ -79,6 +80,11 @@ _KINDS = (
     ("Select", "topicset"),
     ("Text", "topicset"),
 )
+
+# On a small heap garbage is collected early, or what stays would lie all over it and leave no large block.
+small = hasattr(gc, "threshold") and gc.mem_alloc() + gc.mem_free() < 49152
+if small:
+    gc.threshold(1024)
 
 node = None  # the node that was made last, or None
 

@@ -6,7 +6,6 @@ import json
 import sys
 
 import coldframe
-from micropython import const
 
 from . import bootrecord, clock, hal, log
 from .callback import COROUTINE
@@ -15,9 +14,6 @@ from .link import Link
 from .router import Router
 from .supervisor import Supervisor
 from .topic import Topic
-
-_SMALL = const(49152)  # bytes of a small heap
-_GARBAGE = const(1024)  # bytes that are taken there between two collections
 
 # What a node starts beside its own: rows of (condition, module). The condition is a path of the configuration that must
 # have a value, the same with "?" before it if it is enough that the configuration says something there, or "" = always.
@@ -200,10 +196,9 @@ class Node(Router, Supervisor, Link):
         self.log.info("%s started, base topic %s", self.name, self.base)
 
     def _prepare(self, c):
-        # On a small heap garbage is collected early, or what stays would lie all over it and leave no large block.
-        small = hasattr(gc, "threshold") and gc.mem_alloc() + gc.mem_free() < _SMALL
+        small = coldframe.small
         if small:
-            gc.threshold(_GARBAGE)
+            gc.collect()
         # What every node has.
         self.add(Topic("./SYSINFO", read=self._sysinfo, every=c["sysinfo.every"] or None))
         self._prepare_params()
@@ -228,6 +223,9 @@ class Node(Router, Supervisor, Link):
                         self.report("part " + name, e)
                 if small:
                     gc.collect()
+        if small and "asyncio.event" in sys.modules and "ThreadSafeFlag" not in asyncio.__dict__:
+            # Of this module only Event is in use. Who asks for the other class gets it, from a fresh import.
+            sys.modules.pop("asyncio.event").__dict__.pop("ThreadSafeFlag", None)
 
     def _prepare_log(self, c):
         # Where the log goes beside the console.

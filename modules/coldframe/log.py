@@ -18,11 +18,11 @@ Here is what every program needs. The rest is imported when it is first asked fo
 save (logmore), rows (logrows), capture (logcapture); the file and MQTT are in logfile and logmqtt.
 """
 
-import gc
-
 import ringlog
 from micropython import const
 from ringlog import level_name
+
+from . import small
 
 CRITICAL = const(50)
 ERROR = const(40)
@@ -32,13 +32,12 @@ DEBUG = const(10)
 NOTSET = const(0)
 
 _SIZE = const(2048)  # bytes of a ring on the heap, some 40 records; a quarter of it where the heap is small
-_HEAP = const(49152)  # bytes of a small heap
 _SMALL = const(1024)  # a memory that survives a reset but is smaller than this holds only the last lines
 
 
 def _make():
     block = ringlog.persistent()
-    size = _SIZE if gc.mem_alloc() + gc.mem_free() > _HEAP else _SIZE // 4
+    size = _SIZE // 4 if small else _SIZE
     if block is None:
         return ringlog.Ring(size)
     if len(block) * 4 >= _SMALL:

@@ -3,6 +3,8 @@
 import asyncio
 import json
 
+import coldframe
+
 from micropython import const
 
 from . import clock, store
@@ -47,6 +49,8 @@ class Router:
     def __getattr__(self, name):
         from .nodemore import lookup
 
+        if coldframe.small:
+            coldframe.forget("nodemore")
         return lookup(self, name)
 
     def add(self, topic):

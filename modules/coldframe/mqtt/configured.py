@@ -1,10 +1,7 @@
 """From the configuration to the MQTT client and the ways to its brokers. Needed once, at the start."""
 
-import gc
+from coldframe import hal, small
 
-from coldframe import hal
-
-_SMALL = 49152  # bytes of a small heap
 _TLS = ("ca", "cert", "key", "server_name")
 
 
@@ -48,7 +45,7 @@ def make_client(node):
         user=user,
         password=password,
         will=(node.resolve("./available"), b"offline", 1, True),
-        buffer=max(c["mqtt.buffer"] or (1024 if gc.mem_alloc() + gc.mem_free() > _SMALL else 512), hello),
+        buffer=max(c["mqtt.buffer"] or (512 if small else 1024), hello),
         window=c["mqtt.window"],
         on_message=node._message,
         on_up=node._up,
