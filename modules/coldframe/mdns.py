@@ -142,7 +142,8 @@ class Responder:
             at = 12
             asked = []
             direct = False
-            for _ in range(min(count, 8)):
+            count = min(count, 8)
+            for _ in range(count):
                 name, at = read_name(data, at)
                 kind, group = struct.unpack_from(">HH", data, at)
                 at += 4

@@ -419,17 +419,18 @@ def test_the_boards_own_light_follows_the_connection(make_node: MakeNode, broker
 # ---- the name ----
 
 
-def ask(port: int, name: str, kind: int) -> list[tuple[str, int, bytes]]:
+def ask(port: int, name: str, kind: int, times: int = 1) -> list[tuple[str, int, bytes]]:
     """Ask the board's mDNS as a resolver that knows nothing of it does: (name, type, data) of all records."""
     question = (
         b"".join(bytes((len(x),)) + x.encode() for x in name.split(".")) + b"\0" + struct.pack(">HH", kind, 1)
     )
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         s.settimeout(DEADLINE)
-        s.sendto(struct.pack(">HHHHHH", 77, 0, 1, 0, 0, 0) + question, ("127.0.0.1", port))
+        s.sendto(struct.pack(">HHHHHH", 77, 0, times, 0, 0, 0) + question * times, ("127.0.0.1", port))
         data = s.recv(1500)
     number, flags, questions, answers, others, more = struct.unpack(">HHHHHH", data[:12])
-    assert (number, flags, questions, others) == (77, 0x8400, 1, 0)
+    assert (number, flags, questions, others) == (77, 0x8400, min(times, 8), 0)
+    question *= questions
     assert data[12 : 12 + len(question)] == question
     at = 12 + len(question)
     records = []
@@ -463,6 +464,7 @@ def test_mdns(make_node: MakeNode) -> None:
     ]
     assert found[0][2].startswith(b"\x0bgreen-house\x0a_coldframe") and b"id=00000000000000c0" in found[2][2]
     assert ask(port, "_services._dns-sd._udp.local", 12)[0][2].startswith(b"\x0a_coldframe")
+    assert len(ask(port, host, 1, times=12)) == 8  # no more are looked at, nor repeated in the answer
     assert ask(port, instance, 33)[0][1] == 33 and ask(port, instance, 16)[0][1] == 16
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         for rubbish in (b"", b"\0" * 5, b"\0" * 40, b"\0\0\0\0\0\x01" + b"\0" * 6 + b"\xc0\x0c\0\x01\0\x01"):
