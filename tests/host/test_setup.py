@@ -360,6 +360,28 @@ def test_slow_clients_do_not_keep_others_out(make: Make) -> None:
             s.close()
 
 
+def test_the_name_server_outlives_a_full_heap(make: Make) -> None:
+    app = """
+def setup(node):
+    from coldframe.setup import captivedns
+    real = captivedns.answer
+    left = [1]
+    def answer(packet, own):
+        if left:
+            left.pop()
+            raise MemoryError("no room")
+        return real(packet, own)
+    captivedns.answer = answer
+"""
+    board = make(app=app)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.connect(("127.0.0.1", port_of(board, "port.udp.53")))
+        s.settimeout(2)
+        name = b"\x03www\x07example\x03org\0"
+        assert not ask(s, question(name))
+        assert ask(s, question(name))
+
+
 def test_the_password_is_not_taken_into_the_log(make: Make) -> None:
     """Not by log.capture either: the log is sent to the broker, and stands in the report of a crash."""
     board = make({"log": {"capture": True}}, app="print('captured')\n\ndef setup(node):\n    pass\n")

@@ -32,8 +32,8 @@ async def serve(address, port=53):
                 reply = answer(packet, own)
                 if reply:
                     s.sendto(reply, source)
-            except OSError:
-                pass  # it was for nobody, or the asker is gone
+            except (OSError, MemoryError):
+                pass  # it was for nobody, the asker is gone, or the heap is full for a moment
     finally:
         s.close()
 
