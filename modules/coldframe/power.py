@@ -96,6 +96,8 @@ class Power:
         for service in list(node.services):
             if service.name == "pulse":  # nothing feeds the watchdog: it is what ends a wake that hangs
                 node.services.remove(service)
+                if service.task:  # the node has begun to start
+                    service.task.cancel()
         for topic in node.topics:
             if topic.topic == "./SYSINFO" and not topic.every:
                 topic.wake = False
@@ -158,6 +160,9 @@ class Power:
             await asyncio.sleep_ms(settle)
         while node.client is None:  # the mqtt service is about to make it
             await asyncio.sleep_ms(_LOOK)
+        for task in self._readings:  # of an attempt before; the one that it waited for was cancelled with it
+            task.cancel()
+        self._readings.clear()
         for topic in node.topics:
             if self._due(topic):
                 self._readings.append(asyncio.create_task(node.force(topic)))
@@ -191,7 +196,7 @@ class Power:
         else:
             try:
                 seconds = max(0, min(longest, int(float(text))))
-            except ValueError:
+            except (ValueError, OverflowError):
                 _log.warning('./awake: expected seconds, "on" or "off", got %r', text[:20])
                 return
         if not text and self._cleared:
@@ -350,6 +355,8 @@ class Power:
         node = self.node
         now = clock.ms()
         node._judge(now)
+        if node._unproven and self._greeted.is_set():
+            node._prove()
         self.held += (now - self._since) // 1000 + seconds
         if self.held >= bootrecord.hold():
             self.held = 0

@@ -177,14 +177,17 @@ class Supervisor:
 
                 again(self)
             elif self._unproven and (self.client.up.is_set() if self.client else not self._wants_broker()):
-                self._unproven = False
-                from .config import keep_good
-
-                try:
-                    keep_good(self._path)
-                except OSError as e:
-                    self.report("config.bak", e)
+                self._prove()
             await asyncio.sleep_ms(wait)
+
+    def _prove(self):
+        self._unproven = False
+        from .config import keep_good
+
+        try:
+            keep_good(self._path)
+        except OSError as e:
+            self.report("config.bak", e)
 
     def _wants_broker(self):
         return any(s.name == "mqtt" for s in self.services)

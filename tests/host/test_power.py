@@ -98,6 +98,38 @@ def test_each_wake_delivers_exactly_its_messages(make_node: MakeNode, peer: Peer
     assert node.reset_cause() == "deepsleep"
 
 
+def test_a_wake_that_delivers_proves_the_configuration(make_node: MakeNode, peer: Peer) -> None:
+    node = make_node()
+    asleep(node)
+    assert node.get("config.bak") == node.get("config.json")
+
+
+def test_a_wake_that_does_not_deliver_proves_nothing(make_node: MakeNode, broker: Mosquitto) -> None:
+    node = make_node(mqtt={"port": 1}, awake_limit=10)
+    asleep(node)
+    assert not (node.flash / "config.bak").exists()
+
+
+def test_a_wake_that_cannot_end_is_ended_by_the_watchdog(make_node: MakeNode, peer: Peer) -> None:
+    """The loop still turns, but what is to bring the sleep has died: nothing else may feed the watchdog."""
+    app = """
+def setup(node):
+    async def broken(went_well):
+        raise ValueError("no sleep")
+    node.power._sleep = broken
+"""
+    node = make_node(app, awake_limit=10)
+    node.wait_for("service power failed", 20)
+    node.wait_for(re.compile(r"awake for \d+ s and stuck"), 20)
+
+
+def test_a_window_longer_than_a_number(make_node: MakeNode, peer: Peer) -> None:
+    peer.publish(f"{BASE}/awake", "inf", qos=1, retain=True)
+    node = make_node()
+    node.wait_for('./awake: expected seconds, "on" or "off", got \'inf\'', 20)
+    asleep(node)
+
+
 def test_joins_fast_by_what_it_remembers(make_node: MakeNode, peer: Peer) -> None:
     node = make_node()
     slow = asleep(node)[1]
