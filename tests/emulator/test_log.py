@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -49,6 +50,26 @@ async def test_log_survives_a_reset(image, way):
         # Without power it is gone.
         await board.power_cycle()
         assert rows(await board.exec(SHOW)) == (0, [])
+
+
+async def test_log_of_a_crash_is_in_its_report(image):
+    """The user's program is caught in a loop, the watchdog bites: the report says what was before."""
+    main = b"""
+from coldframe import log
+import machine
+if machine.reset_cause() != machine.WDT_RESET:
+    log.warning("about to hang")
+    machine.WDT(timeout=100)
+    while True:
+        pass
+"""
+    async with Emulator(image, files={"main.py": main}, pace=False) as board:
+        await board.wait_until(lambda: "watchdog" in board.resets, what="the watchdog")
+        await board.wait_boot(2)
+        report = json.loads(await board.exec("print(open('/crash.new').read())"))
+        assert report["cause"] == "watchdog: the program was stuck"
+        assert (report["layer"], report["reset"]) == ("app", "watchdog")
+        assert "WARNING  root: about to hang" in report["log"][-1]
 
 
 # -- the power goes in the middle of a write -----------------------------------------------------
