@@ -269,7 +269,9 @@ class Router:
                         while listener:
                             qos = max(qos, listener.qos)
                             listener = listener.next
-                        await self.client.subscribe(topic, qos or self.least_qos)
+                        from .mqtt.subs import subscribe  # client.subscribe() would bring more along
+
+                        await subscribe(self.client, topic, qos or self.least_qos, None, 0)
                 except Exception as e:
                     self.report("subscription to " + topic, e)
                 self._wanted.pop(0)
