@@ -154,6 +154,34 @@ async def test_a_program_that_does_nothing_but_restart(image):
         assert now["reason"] == "restart by the program"
 
 
+EATS = """
+import asyncio
+eaten = []
+async def eat():
+    for size in (8192, 512, 128):
+        try:
+            while True:
+                eaten.append(bytearray(size))
+        except MemoryError:
+            pass
+    while True:
+        asyncio.create_task(more())
+        await asyncio.sleep_ms(200)
+async def more():
+    bytearray(3000)
+def setup(node):
+    asyncio.create_task(eat())
+"""
+
+
+async def test_a_program_that_eats_the_heap(image):
+    async with Emulator(image, files={"config.json": PLAIN, "app.py": EATS.encode()}) as board:
+        await started(board, 3)
+        now = await state(board)
+        assert (now["level"], now["blamed"], now["alive"]) == (1, "app", True), now
+        assert now["crash"]["layer"] == "app", now
+
+
 FULL = (
     QUICK
     + """
