@@ -69,6 +69,8 @@ class Power:
         else:
             self.outages = self.wakes = self.lost = self.left = self.age = self.held = 0
             self.join = _NOWHERE
+        if bootrecord.crashed:
+            self.held = 0  # sound hours before the failure say nothing about what was left out since
         if not (self.left and self.woken):
             self.wakes = self.wakes + 1 & 0xFFFF
         if c["power.pin"] is not None:
