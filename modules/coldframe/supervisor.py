@@ -186,7 +186,7 @@ class Supervisor:
 
         try:
             keep_good(self._path)
-        except OSError as e:
+        except (OSError, MemoryError) as e:
             self.report("config.bak", e)
 
     def _wants_broker(self):
