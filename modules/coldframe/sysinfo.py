@@ -157,6 +157,8 @@ async def publish(node, asked):
             node.least_qos,
             False,
         )
+    except OSError as e:  # the connection is gone; the next one has its own
+        node.log.info("./SYSINFO: %s", e)
     finally:
         coldframe.forget("mqtt.streaming")
 
