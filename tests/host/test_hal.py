@@ -43,6 +43,6 @@ def test_a_crash_of_an_esp32_does_not_pass_for_its_button():
         check=False,
     )
     assert (run.stdout.split(), run.stderr) == (
-        ["unknown", "power", "soft", "watchdog", "deepsleep", "soft", "unknown"],
+        ["unknown", "power", "crash", "watchdog", "deepsleep", "soft", "unknown"],
         "",
     )
