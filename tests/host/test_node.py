@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -61,11 +62,19 @@ def online(peer: Peer, times: int = 1) -> None:
 
 
 def sysinfo(peer: Peer) -> dict[str, Any]:
-    """Ask the node how it is."""
+    """Ask the node how it is; again where the question was lost because the node was about to connect."""
     topic = f"{BASE}/SYSINFO"
     before = len(peer.payloads(topic))
-    peer.publish(f"{topic}_", "")
-    until(lambda: len(peer.payloads(topic)) > before, "SYSINFO")
+    asked = 0.0
+
+    def answered() -> bool:
+        nonlocal asked
+        if time.monotonic() - asked > 2:
+            asked = time.monotonic()
+            peer.publish(f"{topic}_", "")
+        return len(peer.payloads(topic)) > before
+
+    until(answered, "SYSINFO")
     return dict(json.loads(peer.payloads(topic)[-1]))
 
 
