@@ -31,6 +31,8 @@ def start(node):
 class Light:
     """The light. node: whose connection it shows."""
 
+    _over = False  # the node has been stopped
+
     def __init__(self, node):
         c = node.config
         pins = hal.pins()
@@ -70,6 +72,7 @@ class Light:
         self._look()
 
     def _end(self):
+        self._over = True  # the good-bye to the broker is no news
         self._set(False)  # at once: nobody waits for the task, which is cancelled next
 
     def _pulse(self):
@@ -78,6 +81,8 @@ class Light:
             self._news.set()
 
     def _look(self, state=None):
+        if self._over:
+            return
         wifi = self._node.wifi
         if state is None and wifi:
             state = wifi.state
@@ -103,6 +108,8 @@ class Light:
 
     async def run(self):
         """Show it, for ever."""
+        self._over = False
+        self._look()
         while True:
             steps = self._steps
             if len(steps) > 1:
