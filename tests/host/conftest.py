@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from host.brokers import Mosquitto
+from host.brokers import Mosquitto, Peer
 
 
 @pytest.fixture
@@ -12,6 +12,14 @@ def broker(tmp_path):
     broker = Mosquitto(tmp_path / "broker").start()
     yield broker
     broker.stop()
+
+
+@pytest.fixture
+def peer(broker):
+    """Somebody who hears everything on that broker."""
+    peer = Peer(broker.port, ["#"])
+    yield peer
+    peer.close()
 
 
 @pytest.fixture

@@ -23,13 +23,6 @@ MakeNode = Callable[..., SimBoard]
 
 
 @pytest.fixture
-def peer(broker: Mosquitto) -> Iterator[Peer]:
-    peer = Peer(broker.port, ["#"])
-    yield peer
-    peer.close()
-
-
-@pytest.fixture
 def make_node(tmp_path: Path, broker: Mosquitto) -> Iterator[MakeNode]:
     """Gives make(components, files, **config): a board with them, switched off."""
     made: list[SimBoard] = []

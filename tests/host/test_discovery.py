@@ -60,13 +60,6 @@ def setup(node):
 
 
 @pytest.fixture
-def peer(broker: Mosquitto) -> Iterator[Peer]:
-    peer = Peer(broker.port, ["#"])
-    yield peer
-    peer.close()
-
-
-@pytest.fixture
 def make_node(tmp_path: Path, broker: Mosquitto) -> Iterator[MakeNode]:
     """Gives make(app, **config): a board with them, switched off."""
     made: list[SimBoard] = []

@@ -55,13 +55,6 @@ def make(tmp_path: Path) -> Iterator:
         board.stop()
 
 
-@pytest.fixture
-def peer(broker: Mosquitto) -> Iterator[Peer]:
-    peer = Peer(broker.port, ["#"])
-    yield peer
-    peer.close()
-
-
 def lines(peer: Peer, level: str = "WARNING") -> list[str]:
     """What has come on ./log/LEVEL, without the time."""
     return [payload.decode().split(" ", 1)[1] for payload in peer.payloads(f"{BASE}/log/{level}")]

@@ -23,21 +23,6 @@ MakeNode = Callable[..., SimBoard]
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    broker = Mosquitto(tmp_path / "broker")
-    broker.start()
-    yield broker
-    broker.stop()
-
-
-@pytest.fixture
-def peer(broker: Mosquitto) -> Iterator[Peer]:
-    peer = Peer(broker.port, ["#"])
-    yield peer
-    peer.close()
-
-
-@pytest.fixture
 def make_node(tmp_path: Path, broker: Mosquitto) -> Iterator[MakeNode]:
     """Gives make(files, **config): a board with these files and a config.json that knows the broker, switched off."""
     made: list[SimBoard] = []

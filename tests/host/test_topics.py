@@ -18,21 +18,6 @@ MakeNode = Callable[..., SimBoard]
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    broker = Mosquitto(tmp_path / "broker")
-    broker.start()
-    yield broker
-    broker.stop()
-
-
-@pytest.fixture
-def peer(broker: Mosquitto) -> Iterator[Peer]:
-    peer = Peer(broker.port, ["#"])
-    yield peer
-    peer.close()
-
-
-@pytest.fixture
 def make_node(tmp_path: Path, broker: Mosquitto) -> Iterator[MakeNode]:
     """Gives make(app, **config): a board with this inside of setup(node), switched off."""
     made: list[SimBoard] = []

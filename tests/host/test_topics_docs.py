@@ -109,14 +109,6 @@ def test_every_section_is_known() -> None:
     assert sorted(titles) == sorted(EXPECTED)
 
 
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    broker = Mosquitto(tmp_path / "broker")
-    broker.start()
-    yield broker
-    broker.stop()
-
-
 @pytest.mark.parametrize(("page", "title", "blocks"), SECTIONS, ids=[s[1] or s[0] for s in SECTIONS])
 def test_section(tmp_path: Path, broker: Mosquitto, page: str, title: str, blocks: list[str]) -> None:
     expected = EXPECTED[title or page]
