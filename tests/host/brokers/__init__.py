@@ -3,6 +3,7 @@
 from host.brokers.aedes import Aedes
 from host.brokers.amqtt import Amqtt
 from host.brokers.base import DEADLINE, Broker, free_port, until
+from host.brokers.cluster import RabbitCluster
 from host.brokers.mosquitto import Mosquitto
 from host.brokers.peer import Message, Peer
 from host.brokers.rabbitmq import RabbitMQ
@@ -18,6 +19,7 @@ __all__ = [
     "Message",
     "Mosquitto",
     "Peer",
+    "RabbitCluster",
     "RabbitMQ",
     "free_port",
     "until",

@@ -55,10 +55,10 @@ class Amqtt(Broker):
             str(self.folder / "broker.yaml"),
         ]
 
-    def start(self) -> Self:
+    def start(self, wait: bool = True) -> Self:
         """Start it, and return once it takes connections and knows its sessions again."""
         self._mark = len(self.log) if (self.folder / "output.log").exists() else 0
-        return super().start()
+        return super().start(wait)
 
     def _listening(self) -> bool:
         # It listens some milliseconds before it has its sessions; who connects then is a stranger to it.

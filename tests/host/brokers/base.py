@@ -51,8 +51,8 @@ class Broker:
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
 
-    def start(self) -> Self:
-        """Start it, and return once it takes connections."""
+    def start(self, wait: bool = True) -> Self:
+        """Start it, and return once it takes connections, or at once and wait_ready() is called later."""
         with (self.folder / "output.log").open("ab") as output:
             self._process = subprocess.Popen(
                 self._command(),
@@ -62,12 +62,17 @@ class Broker:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
+        if wait:
+            self.wait_ready()
+        return self
+
+    def wait_ready(self) -> None:
+        """Wait until it takes connections."""
         try:
             until(self._listening, f"{self.name} to listen; see {self.folder}", _START_DEADLINE)
         except BaseException:
             self.close()
             raise
-        return self
 
     def stop(self) -> None:
         """End it in an orderly way: it keeps its sessions."""
