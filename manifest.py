@@ -117,6 +117,12 @@ MQTT = (
     "subs.py",
     "transport.py",
 )
+REMOTE = (
+    "__init__.py",
+    "command.py",
+    "gate.py",
+    "session.py",
+)
 COMPONENTS = (
     "__init__.py",
     "loader.py",
@@ -147,6 +153,7 @@ for name in START:
 package("coldframe", CORE, base_path="modules", opt=1)
 package("coldframe/hal", HAL + (options.hal + ".py",), base_path="modules", opt=1)
 package("coldframe/mqtt", MQTT, base_path="modules", opt=1)
+package("coldframe/remote", REMOTE, base_path="modules", opt=1)
 package("coldframe/components", COMPONENTS, base_path="modules", opt=1)
 if options.wifi:
     package("coldframe", WIFI, base_path="modules", opt=1)

@@ -43,6 +43,7 @@ _MODULES = (
     "paramtopics",
     "power",
     "recovery",
+    "remote",
     "router",
     "schedule",
     "setup",

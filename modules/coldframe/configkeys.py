@@ -61,7 +61,7 @@ KEYS = (
     # Seconds between signs of life; the broker declares the node `offline` after one and a half times this.
     ("mqtt.keepalive", "int", 60, (5, 65535)),
     # Bytes for an incoming packet; a longer message for an action is refused and logged. Without it, 1024; 512 on an
-    # ESP8266.
+    # ESP8266; half as much again with `remote`.
     ("mqtt.buffer", "int", None, (128, 65535)),
     # How many messages of QoS 1 and 2 may be under way at once.
     ("mqtt.window", "int", 8, (1, 64)),
@@ -173,6 +173,24 @@ KEYS = (
     # Topic on which somebody tells the time; the device asks for it on the same topic with `_` behind it. FmPyIOT's is
     # `/FmPyIOT/datetime`.
     ("time.mqtt", "str", None, (1, 127)),
+    # Key of remote administration, from 16 to 64 bytes, see [Remote administration](remote.md): who has it can do
+    # everything. Without it and without `remote.keys`, remote administration is off.
+    ("remote.key", "str*", None, (16, 64)),
+    # Further keys, one for each person or program.
+    ("remote.keys", "list", (), ()),
+    # Whose key it is, for the log.
+    ("remote.keys[].name", "str!", None, (1, 31)),
+    # The key itself.
+    ("remote.keys[].key", "str!*", None, (16, 64)),
+    # `read`: may look at everything, and change nothing. Without it, `admin`.
+    ("remote.keys[].role", "str", None, ("admin", "read")),
+    # Also obey commands in the form of mqrepl, which needs no key: anybody who can publish on the broker can run any
+    # program on the device.
+    ("remote.insecure", "bool", False, ()),
+    # How many sessions there may be at once; without it 4, on an ESP8266 2.
+    ("remote.sessions", "int", None, (1, 16)),
+    # Seconds without a message after which a session is over.
+    ("remote.idle", "int", 300, (10, 86400)),
     # The sensors, switches and other things on the board's pins, by name. See [Components](components.md).
     ("components", "free", None, ()),
     # Tell Home Assistant about the device and all that it has. See [Home Assistant](discovery.md).

@@ -27,6 +27,7 @@ PARTS = (
     ("wifi.networks", "wifi"),
     ("", "timekeeper"),
     ("time.mqtt", "timemqtt"),
+    ("?remote", "remote"),
     ("", "components.loader"),
     ("", "discovery"),
     ("wifi.setup_ap.enabled", "setup"),
@@ -57,6 +58,7 @@ class Node(Router, Supervisor, Link):
     """
 
     power = None  # coldframe.power.Power in battery mode
+    remote = None  # coldframe.remote.Remote, if somebody may administer the node over MQTT
     components = ()  # name -> (component, list of its topics and services), see component()
     loading = None  # an Event while components are being made
     telling = False  # Home Assistant is to be told something

@@ -182,6 +182,9 @@ class Router:
         # client is to read no further for the time being.
         if self._hooks:
             self.emit("message")
+        if self.remote and topic.startswith(self.remote.prefix):
+            self.remote.message(topic, payload, retained)  # as it is: commands are not text
+            return self.client._paused != 0
         if retained and self._restoring:
             waiting = self._restoring.pop(topic, None)
             if waiting:

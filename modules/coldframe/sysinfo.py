@@ -64,6 +64,9 @@ def rows(node, largest=None, errors=None):
     for name, value in (("temperature", temperature()), ("vsys", vsys())):
         if value is not None:
             yield name, value
+    if node.remote:
+        yield "remote_sessions", len(node.remote.sessions)
+        yield "remote_refused", node.remote.refused
     yield "failures", sum(topic.errors for topic in node.topics)
     yield "errors", node.errors if errors is None else errors
 

@@ -36,8 +36,6 @@ def make_client(node):
         from .spill import Spill
 
         options["spill"] = Spill(c["mqtt.spill"], c["mqtt.spill_size"])
-    # Whatever the configuration says, the greeting must fit.
-    hello = 96 + sum(len(x.encode()) for x in (node.base, node.id, user, password) if x)
     return Client(
         transport,
         node.id,
@@ -45,13 +43,25 @@ def make_client(node):
         user=user,
         password=password,
         will=(node.resolve("./available"), b"offline", 1, True),
-        buffer=max(c["mqtt.buffer"] or (512 if small else 1024), hello),
+        buffer=buffer_size(node, user, password),
         window=c["mqtt.window"],
         on_message=node._message,
         on_up=node._up,
         on_down=node._down,
         **options,
     )
+
+
+def buffer_size(node, user=None, password=None):
+    """Bytes of the client's buffer, for a node and what it logs in with."""
+    c = node.config
+    size = c["mqtt.buffer"]
+    if not size:
+        size = 512 if small else 1024
+        if node.remote:  # files and programs come in pieces of this size
+            size += size // 2
+    # Whatever the configuration says, the greeting must fit.
+    return max(size, 96 + sum(len(x.encode()) for x in (node.base, node.id, user, password) if x))
 
 
 def address(text, path):

@@ -1,0 +1,69 @@
+"""Remote administration over MQTT: commands below ./cmd/ from those who have a key (docs/remote-protocol.md).
+
+This is what stays in RAM while nobody talks to the node. The rest is imported when a message comes, and let go of when
+the last session is over: gate.py (who may come in), session.py (the messages of one session), command.py (a command at
+work, and the table of verbs). Each verb is in a module that is there while it runs.
+"""
+
+import sys
+
+import coldframe
+from micropython import const
+
+_ID = const(8)  # characters of a session's name
+
+
+class Remote:
+    """The node's side of remote administration. node.remote is the one there is.
+
+    Attributes: sessions (name -> coldframe.remote.session.Session), refused (messages so far that bore a wrong key).
+    """
+
+    refused = 0
+    gate = None  # coldframe.remote.gate.Gate while somebody is about
+
+    def __init__(self, node):
+        self.node = node
+        self.sessions = {}
+        self.prefix = node.base + "/cmd/"
+        self.insecure = node.config["remote.insecure"]
+        node.subscribe("./cmd/#", self.message, 1)
+
+    def message(self, topic, payload, retained=False):
+        """Take a message from the client's reader. topic: str; payload: bytes-like. Returns nothing, never waits."""
+        if retained or not topic.startswith(self.prefix):
+            return  # nobody has just sent it
+        parts = topic[len(self.prefix) :].split("/", 2)
+        session = self.sessions.get(parts[1]) if len(parts) == 2 else None
+        if session:
+            session.message(topic, parts[0], payload)
+            return
+        if self.insecure and not (parts[0] == "hello" and payload[2:5] == b"CF1" or parts[0] == "open"):
+            from .plain import message
+
+            message(self, topic, parts, payload)
+            return
+        if len(parts) != 2 or len(parts[1]) != _ID:
+            return
+        if self.gate is None:
+            from .gate import Gate
+
+            self.gate = Gate(self)
+        self.gate.message(topic, parts[0], parts[1], payload)
+
+    def tidy(self):
+        """Let go of the modules of verbs, and of all of them once nobody is about."""
+        keep = ("gate", "session", "command", "plain") if self.gate else ()
+        for name in list(sys.modules):
+            if name.startswith("coldframe.remote.") and name[17:] not in keep:
+                coldframe.forget(name[10:])
+
+
+def start(node):
+    """Listen for commands from now on. Called by the node if the configuration says anything about remote."""
+    c = node.config
+    if c["remote.key"] or c["remote.keys"] or c["remote.insecure"]:
+        node.remote = Remote(node)
+    else:
+        node.log.warning("remote: off, for there is neither remote.key nor remote.keys")
+        coldframe.forget("remote")

@@ -1,0 +1,242 @@
+"""Who may come in: the greeting of a session, and the answer to whoever has none (docs/remote-protocol.md).
+
+Nothing here keeps anything for a stranger: a flood of greetings fills no table.
+"""
+
+import asyncio
+import gc
+import hashlib
+import json
+import os
+from time import ticks_cpu, ticks_us
+
+from micropython import const
+
+from .. import bootrecord, clock, forget, hal, log, small
+from ..version import __version__
+
+_MAC = const(16)  # bytes
+_HELLO = const(41)  # header, "CF1", key id, nonce, MAC
+_OPEN = const(58)  # header, counter, key id, two nonces, MAC
+_LONGEST = const(30000)  # ms of the delay after a wrong key, at most
+_HINT = const(250)  # ms between two hints, at least
+_LOOK = const(2000)  # ms between two looks at the sessions
+_IDLE = const(10000)  # ms after which a session makes room for a new one
+_ACK = const(30000)  # ms that a command waits for an acknowledgement
+_INNER = const(0x36)
+_OUTER = const(0x5C)
+
+logger = log.getLogger("remote")
+
+
+def mac(key, *parts):
+    """HMAC-SHA256 (RFC 2104). key: up to 64 bytes; parts: bytes-like or str, one behind another. Returns 32 bytes."""
+    n = len(key)
+    pad = bytearray(64)
+    pad[:n] = key
+    for i in range(64):
+        pad[i] ^= _INNER
+    h = hashlib.sha256(pad)
+    for part in parts:
+        h.update(part)
+    for i in range(64):
+        pad[i] ^= _INNER ^ _OUTER
+    outer = hashlib.sha256(pad)
+    outer.update(h.digest())
+    return outer.digest()
+
+
+def same(a, b):
+    """Whether two MACs are the same; takes as long for any two. b may be longer than the 16 bytes that count."""
+    wrong = 0
+    for i in range(_MAC):
+        wrong |= a[i] ^ b[i]
+    return not wrong
+
+
+class Gate:
+    """Greets, and opens sessions. There while somebody is about."""
+
+    def __init__(self, remote):
+        self.remote = remote
+        self.node = remote.node
+        c = self.node.config
+        # (key id, name, role, key) of each key.
+        self.keys = []
+        if c["remote.key"]:
+            self._add("admin", c["remote.key"], "admin")
+        for item in c["remote.keys"]:
+            self._add(item["name"], item["key"], item.get("role") or "admin")
+        # A secret of this boot, also where the chip's random numbers are poor.
+        self.secret = mac(
+            os.urandom(32),
+            hal.unique_id(),
+            "%d %d %d %d" % (bootrecord.boots(), clock.unix_ms(), ticks_us(), ticks_cpu()),
+        )
+        self.epoch = 0  # how many sessions were opened
+        self.delay = 0  # ms, after the last wrong key
+        self.until = self.hinted = clock.ms()
+        self.used = clock.ms()
+        self.task = asyncio.create_task(self._watch())
+
+    def _add(self, name, key, role):
+        key = key.encode()
+        self.keys.append((mac(key, "coldframe key id")[:4], name, role, key))
+
+    def _find(self, id):
+        for row in self.keys:
+            if row[0] == id:
+                return row
+
+    # Messages that belong to no session.
+
+    def message(self, topic, verb, sid, m):
+        """A message of a session that is not there: hello, open, or one of a session that is over."""
+        self.used = clock.ms()
+        size = len(m)
+        if verb == "hello":
+            if size == _HELLO and m[:5] == b"\x80\0CF1":
+                self._hello(topic, sid, m)
+        elif verb == "open":
+            if size == _OPEN and m[:6] == b"\x80\0\0\0\0\1":
+                self._open(topic, sid, m)
+        else:
+            self.hint(sid, "session")
+
+    def _hello(self, topic, sid, m):
+        now = clock.ms()
+        row = self._find(m[5:9])
+        if row is None and now < self.until:
+            return
+        if row is None or not same(mac(row[3], topic, b"\0", m[:25]), m[25:]):
+            self.refuse(sid, "a greeting with %s key" % ("an unknown" if row is None else "a wrong"))
+            return
+        nonce_c = m[9:25]
+        node = self.node
+        nonce_d = self._nonce(sid, nonce_c, m[5:9])
+        most = self._in()
+        out, window = self._out()
+        said = json.dumps(
+            {
+                "role": row[2],
+                "in": most,
+                "out": out,
+                "window": window,
+                "name": node.name,
+                "version": __version__,
+                "board": hal.board(),
+            }
+        )
+        answer = b"\xff\xffCF1" + nonce_d + said.encode()
+        to = "%s/reply/out/%s" % (node.base, sid)
+        self.say(to, answer + mac(row[3], to, b"\0", answer, nonce_c)[:_MAC])
+
+    def _nonce(self, sid, nonce_c, id):
+        return mac(self.secret, self.epoch.to_bytes(4, "big"), sid, nonce_c, id)[:16]
+
+    def _in(self):
+        # The largest body that fits the client's buffer, behind the header and the longest topic of a command.
+        from ..mqtt.configured import buffer_size
+
+        forget("mqtt.configured")
+        node = self.node
+        return buffer_size(node) - len(node.base.encode()) - (84 if node.config["mqtt.version"] == 5 else 56)
+
+    def _out(self):
+        # (bytes of body, messages ahead of the acknowledgement) that the heap has room for.
+        gc.collect()
+        free = gc.mem_free() if hasattr(gc, "mem_free") else 1 << 20
+        if small or free < 24000:
+            return 512, 4
+        return (1024, 8) if free < 65536 else (2048, 16)
+
+    def _open(self, topic, sid, m):
+        row = self._find(m[6:10])
+        if row is None:
+            if clock.ms() >= self.until:
+                self.refuse(sid, "a session with an unknown key")
+            return
+        nonces = m[10:42]
+        if m[26:42] != self._nonce(sid, m[10:26], m[6:10]):
+            self.hint(sid, "stale")
+            return
+        base = self.node.base
+        kc = mac(row[3], "c2d\0", base, b"\0", sid, b"\0", nonces)
+        if not same(mac(kc, topic, b"\0", m[:42]), m[42:]):
+            self.refuse(sid, "a session with a wrong key")
+            return
+        remote = self.remote
+        if not self._room():
+            self.hint(sid, "busy")
+            return
+        from .session import Session
+
+        kd = mac(row[3], "d2c\0", base, b"\0", sid, b"\0", nonces)
+        self.epoch += 1
+        self.delay = 0
+        self.until = clock.ms()
+        session = remote.sessions[sid] = Session(remote, sid, row[1], row[2], kc, kd)
+        session.opened()
+
+    def _room(self):
+        # Whether there is room for another session; the one that has been idle for longest makes room.
+        sessions = self.remote.sessions
+        if len(sessions) < (self.node.config["remote.sessions"] or (2 if small else 4)):
+            return True
+        oldest = None
+        for session in sessions.values():
+            if session.command is None and (oldest is None or session.used < oldest.used):
+                oldest = session
+        if oldest is None or clock.ms() - oldest.used < _IDLE:
+            return False
+        del sessions[oldest.sid]
+        return True
+
+    # Answers without a session.
+
+    def refuse(self, sid, what):
+        """A message bore a wrong key: counted, and told of once in a while. Each time that lasts twice as long."""
+        self.remote.refused += 1
+        now = clock.ms()
+        if now < self.until:
+            return
+        self.delay = min(self.delay * 2 or 1000, _LONGEST)
+        self.until = now + self.delay
+        logger.warning("refused: %s (%d so far)", what, self.remote.refused)
+        self.hint(sid, "key")
+
+    def hint(self, sid, code):
+        """Tell a host why its message was of no use. Not more often than now and then: nobody has proved anything."""
+        now = clock.ms()
+        if now - self.hinted < _HINT:
+            return
+        self.hinted = now
+        self.say(
+            "%s/reply/err/%s" % (self.node.base, sid),
+            b'\xff\xff\0\0\0\0\0\0\0\0{"code": "%s"}' % code.encode(),
+        )
+
+    def say(self, topic, data):
+        """Publish at once, if the client has room for it; else not at all."""
+        client = self.node.client
+        if client:
+            client.publish(topic, data, 1, False, False)
+
+    async def _watch(self):
+        # Ends sessions that nobody uses, and commands whose host is gone; lets go of the code when all are over.
+        remote = self.remote
+        sessions = remote.sessions
+        while True:
+            await asyncio.sleep_ms(_LOOK)
+            now = clock.ms()
+            for session in list(sessions.values()):
+                command = session.command
+                if command is None:
+                    if now - session.used > self.node.config["remote.idle"] * 1000:
+                        session.close()
+                elif command.waiting is not None and now - command.waiting > _ACK:
+                    command.end("gone")
+            if not sessions and now > self.until and now - self.used > _IDLE:
+                remote.gate = None
+                remote.tidy()
+                return
