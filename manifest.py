@@ -121,6 +121,7 @@ REMOTE = (
     "__init__.py",
     "command.py",
     "gate.py",
+    "plain.py",
     "session.py",
 )
 COMPONENTS = (

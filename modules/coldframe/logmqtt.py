@@ -57,7 +57,8 @@ class LogMqtt:
             told = self.lost
             gap = "(%d records lost) " % (told - self._told) if told > self._told else ""
             text = "%d.%03d %s%s: %s" % (ms // 1000, ms % 1000, gap, name, text)
-            if await self._send(log.level_name(reader.level), text):
+            level = log.level_name(reader.level)
+            if await self._send(level, self.line(level, text)):
                 self.sent += 1
                 self._told = told
             self._own = log.ring.seq
@@ -66,8 +67,16 @@ class LogMqtt:
         client = self.node.client
         return client is not None and client.up.is_set()
 
+    def where(self, level):
+        """The topic for the lines of a level."""
+        return "./log/" + level
+
+    def line(self, level, text):
+        """What is sent of a record."""
+        return text
+
     async def _send(self, level, text):
-        topic = "./log/" + level
+        topic = self.where(level)
         strikes = 0
         while True:
             try:

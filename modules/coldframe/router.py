@@ -182,7 +182,11 @@ class Router:
         # client is to read no further for the time being.
         if self._hooks:
             self.emit("message")
-        if self.remote and topic.startswith(self.remote.prefix):
+        if self.remote and (
+            topic.startswith(self.remote.prefix)
+            or self.remote.plain
+            and topic.startswith(self.remote.plain.prefix)
+        ):
             self.remote.message(topic, payload, retained)  # as it is: commands are not text
             return self.client._paused != 0
         if retained and self._restoring:

@@ -60,6 +60,10 @@ def buffer_size(node, user=None, password=None):
         size = 512 if small else 1024
         if node.remote:  # files and programs come in pieces of this size
             size += size // 2
+        if c[
+            "remote.insecure"
+        ]:  # mqboard's pieces of 1402 bytes, whatever the board; the rest is for the topic
+            size = max(size, 1536 + len(node.base))
     # Whatever the configuration says, the greeting must fit.
     return max(size, 96 + sum(len(x.encode()) for x in (node.base, node.id, user, password) if x))
 

@@ -21,27 +21,28 @@ class Remote:
 
     refused = 0
     gate = None  # coldframe.remote.gate.Gate while somebody is about
+    plain = None  # coldframe.remote.plain.Plain, with remote.insecure
 
     def __init__(self, node):
         self.node = node
         self.sessions = {}
         self.prefix = node.base + "/cmd/"
-        self.insecure = node.config["remote.insecure"]
         node.subscribe("./cmd/#", self.message, 1)
+        if node.config["remote.insecure"]:
+            from .plain import Plain
+
+            self.plain = Plain(self)
 
     def message(self, topic, payload, retained=False):
         """Take a message from the client's reader. topic: str; payload: bytes-like. Returns nothing, never waits."""
-        if retained or not topic.startswith(self.prefix):
+        if retained:
             return  # nobody has just sent it
-        parts = topic[len(self.prefix) :].split("/", 2)
+        parts = topic[len(self.prefix) :].split("/", 2) if topic.startswith(self.prefix) else ()
         session = self.sessions.get(parts[1]) if len(parts) == 2 else None
         if session:
             session.message(topic, parts[0], payload)
             return
-        if self.insecure and not (parts[0] == "hello" and payload[2:5] == b"CF1" or parts[0] == "open"):
-            from .plain import message
-
-            message(self, topic, parts, payload)
+        if self.plain and self.plain.message(topic, payload):
             return
         if len(parts) != 2 or len(parts[1]) != _ID:
             return
