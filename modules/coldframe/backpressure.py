@@ -61,14 +61,15 @@ async def _watch(node):
             connection = client._connection
             if connection is not None and connection.asking:
                 _room = _FEW
-                _read_on(client)
+                read_on(client)
     node._waiting = False
     _room = 0
     if node.client:
-        _read_on(node.client)
+        read_on(node.client)
 
 
-def _read_on(client):
+def read_on(client):
+    """Take from the link again what the broker sends."""
     if client._paused & _SLOW:
         client._paused &= ~_SLOW
         if client.poll is not None:

@@ -39,7 +39,7 @@ class Remote:
             return  # nobody has just sent it
         parts = topic[len(self.prefix) :].split("/", 2) if topic.startswith(self.prefix) else ()
         session = self.sessions.get(parts[1]) if len(parts) == 2 else None
-        if session:
+        if session and parts[0] != "hello" and parts[0] != "open":
             session.message(topic, parts[0], payload)
             return
         if self.plain and self.plain.message(topic, payload):

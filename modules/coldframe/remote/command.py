@@ -33,6 +33,7 @@ VERBS = {
     "crash": ("admin", "read"),
     "info": ("admin", "read"),
     "reset": ("admin", "admin"),
+    "update": ("admin", "admin"),
 }
 # What an OSError means, by its number.
 CODES = {
@@ -68,6 +69,8 @@ class Command:
     """
 
     waiting = None  # clock.ms() since when no acknowledgement has come that is waited for
+    _begun = False
+    started = False  # whether it has had its first turn, or needs none
     _on_data = None
     _early = None  # pieces that came before on_data was set
     _ended = None  # code, when it is being ended from outside
@@ -173,7 +176,8 @@ class Command:
         if self._ended is None:
             self._ended = code
             self.waiting = None
-            self.task.cancel()
+            if self._begun:  # else nothing of it would run, not even its end
+                self.task.cancel()
 
     # ---- inside
 
@@ -190,11 +194,15 @@ class Command:
 
     async def _run(self):
         session = self.session
+        self._begun = True
         try:
+            if self._ended:
+                raise asyncio.CancelledError
             code, text = await self._work()
         except asyncio.CancelledError:
             code = self._ended or "cancelled"
             text = "%s was ended" % self.verb
+        self.started = True
         if code == "gone":
             text = "no acknowledgement for 30 s"
         kind = "out"
@@ -234,6 +242,7 @@ class Command:
                 raise
             module = sys.modules[full]
             function = getattr(module, verb + "_", None) or getattr(module, verb)
+            self.started = True  # seen by nobody before it waits for something
             result = await function(self)
             await self.flush()
             text = json.dumps({} if result is None else result)

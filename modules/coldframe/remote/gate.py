@@ -18,6 +18,7 @@ from ..version import __version__
 _MAC = const(16)  # bytes
 _HELLO = const(41)  # header, "CF1", key id, nonce, MAC
 _OPEN = const(58)  # header, counter, key id, two nonces, MAC
+_AHEAD = const(32)  # pieces that a host may send ahead of the acknowledgement
 _LONGEST = const(30000)  # ms of the delay after a wrong key, at most
 _HINT = const(250)  # ms between two hints, at least
 _LOOK = const(2000)  # ms between two looks at the sessions
@@ -29,19 +30,23 @@ _OUTER = const(0x5C)
 logger = log.getLogger("remote")
 
 
-def mac(key, *parts):
-    """HMAC-SHA256 (RFC 2104). key: up to 64 bytes; parts: bytes-like or str, one behind another. Returns 32 bytes."""
-    n = len(key)
-    pad = bytearray(64)
-    pad[:n] = key
+def pads(key):
+    """What mac() takes for a key of up to 64 bytes: the two blocks that HMAC (RFC 2104) begins with."""
+    key = bytearray(key) + bytes(64 - len(key))
     for i in range(64):
-        pad[i] ^= _INNER
-    h = hashlib.sha256(pad)
+        key[i] ^= _INNER
+    inner = bytes(key)
+    for i in range(64):
+        key[i] ^= _INNER ^ _OUTER
+    return inner, bytes(key)
+
+
+def mac(key, *parts):
+    """HMAC-SHA256 (RFC 2104). key: what pads() gave; parts: bytes-like or str, one behind another. Returns 32 bytes."""
+    h = hashlib.sha256(key[0])
     for part in parts:
         h.update(part)
-    for i in range(64):
-        pad[i] ^= _INNER ^ _OUTER
-    outer = hashlib.sha256(pad)
+    outer = hashlib.sha256(key[1])
     outer.update(h.digest())
     return outer.digest()
 
@@ -61,17 +66,19 @@ class Gate:
         self.remote = remote
         self.node = remote.node
         c = self.node.config
-        # (key id, name, role, key) of each key.
+        # (key id, name, role, what mac() takes) of each key.
         self.keys = []
         if c["remote.key"]:
             self._add("admin", c["remote.key"], "admin")
         for item in c["remote.keys"]:
             self._add(item["name"], item["key"], item.get("role") or "admin")
         # A secret of this boot, also where the chip's random numbers are poor.
-        self.secret = mac(
-            os.urandom(32),
-            hal.unique_id(),
-            "%d %d %d %d" % (bootrecord.boots(), clock.unix_ms(), ticks_us(), ticks_cpu()),
+        self.secret = pads(
+            mac(
+                pads(os.urandom(32)),
+                hal.unique_id(),
+                "%d %d %d %d" % (bootrecord.boots(), clock.unix_ms(), ticks_us(), ticks_cpu()),
+            )
         )
         self.epoch = 0  # how many sessions were opened
         self.delay = 0  # ms, after the last wrong key
@@ -80,7 +87,7 @@ class Gate:
         self.task = asyncio.create_task(self._watch())
 
     def _add(self, name, key, role):
-        key = key.encode()
+        key = pads(key.encode())
         self.keys.append((mac(key, "coldframe key id")[:4], name, role, key))
 
     def _find(self, id):
@@ -122,6 +129,7 @@ class Gate:
                 "in": most,
                 "out": out,
                 "window": window,
+                "ahead": _AHEAD,
                 "name": node.name,
                 "version": __version__,
                 "board": hal.board(),
@@ -132,6 +140,7 @@ class Gate:
         self.say(to, answer + mac(row[3], to, b"\0", answer, nonce_c)[:_MAC])
 
     def _nonce(self, sid, nonce_c, id):
+        # The node's half of the challenge: made again when it comes back, so that nothing is kept meanwhile.
         return mac(self.secret, self.epoch.to_bytes(4, "big"), sid, nonce_c, id)[:16]
 
     def _in(self):
@@ -157,26 +166,30 @@ class Gate:
                 self.refuse(sid, "a session with an unknown key")
             return
         nonces = m[10:42]
+        sessions = self.remote.sessions
+        old = sessions.get(sid)
         if m[26:42] != self._nonce(sid, m[10:26], m[6:10]):
-            self.hint(sid, "stale")
+            # The host may not have heard that it is in; else it is one that was recorded, or too slow.
+            if not (old and old.repeated(topic, m)):
+                self.hint(sid, "stale")
             return
         base = self.node.base
-        kc = mac(row[3], "c2d\0", base, b"\0", sid, b"\0", nonces)
+        kc = pads(mac(row[3], "c2d\0", base, b"\0", sid, b"\0", nonces))
         if not same(mac(kc, topic, b"\0", m[:42]), m[42:]):
             self.refuse(sid, "a session with a wrong key")
             return
-        remote = self.remote
-        if not self._room():
+        if old and old.key_name == row[1]:  # its host begins anew
+            old.close()
+        elif old or not self._room():
             self.hint(sid, "busy")
             return
         from .session import Session
 
-        kd = mac(row[3], "d2c\0", base, b"\0", sid, b"\0", nonces)
+        kd = pads(mac(row[3], "d2c\0", base, b"\0", sid, b"\0", nonces))
         self.epoch += 1
         self.delay = 0
         self.until = clock.ms()
-        session = remote.sessions[sid] = Session(remote, sid, row[1], row[2], kc, kd)
-        session.opened()
+        sessions[sid] = Session(self.remote, sid, row[1], row[2], kc, kd)
 
     def _room(self):
         # Whether there is room for another session; the one that has been idle for longest makes room.

@@ -1,7 +1,7 @@
 """The messages of one session: proved, in order, each taken once (docs/remote-protocol.md)."""
 
 import json
-from asyncio import core
+from asyncio import core, create_task
 from struct import pack_into
 
 from micropython import const
@@ -14,8 +14,8 @@ _HEAD = const(6)  # of a message to the node: header, counter
 _REPLY = const(10)  # of a message from it: header, counter, reference
 _LAST = const(0x8000)
 _SINGLE = const(0xFFFF)
+_SLOW = const(2)  # as in mqtt/client.py: why nothing is read
 _KEPT = const(256)  # bytes of the last answer that are kept, to be sent again
-_SIZE = const(8)  # pieces that a command may have to be given before it has asked for them
 
 
 class Session:
@@ -39,8 +39,9 @@ class Session:
         self.out, self.window = remote.gate._out()
         self._seen = 1  # the highest counter so far: that of open
         self._last = 1  # that of the first message of the last command
-        self._answer = None  # to that: (topic, message), to be sent again
+        self._answer = None  # to that: (kind, message), to be sent again
         self._sent = 0  # counter of the messages to the host
+        self.say(_LAST, 1, {}, True)  # it is in
 
     # ---- coming in
 
@@ -58,7 +59,7 @@ class Session:
             return
         self.used = clock.ms()
         if counter <= self._seen:  # the host has not heard the answer
-            if self.command is None and self._answer:
+            if self.command is None:
                 self._again()
             return
         self._seen = counter
@@ -76,23 +77,41 @@ class Session:
         elif verb == "cancel":
             if command:
                 command.end("cancelled")
+            self.say(_LAST, counter, {"cancelled": command is not None})
         elif verb == "ping":
             self._ping(counter)
         elif verb == "close":
-            self.say(_LAST, counter, b"{}")
+            self.say(_LAST, counter, {})
             self.close()
         elif command:
-            self.fail(counter, "busy", "%s is at work in this session" % command.verb)
+            text = "%s is at work in this session" % command.verb
+            self.say(_SINGLE, counter, {"code": "busy", "text": text}, False, "err")
         else:
             from .command import Command
 
             self._last = counter
             self._answer = None
             self.command = Command(self, verb, counter, last, body)
+            if not last:
+                self.node.client._paused |= _SLOW
+                create_task(self._hold(self.command))
 
-    def opened(self):
-        """Tell the host that it is in."""
-        self.say(_LAST, 1, b"{}", True)
+    def repeated(self, topic, m):
+        """Whether an open message is the one that this session began with; it is answered once more then."""
+        if not same(mac(self._kc, topic, b"\0", m[:-_MAC]), m[-_MAC:]):
+            return False
+        if self._last == 1:
+            self._again()
+        return True
+
+    async def _hold(self, command):
+        # Nothing more is read from the link before the command has had its first turn, so that it takes what follows
+        # as it comes, and not all at once.
+        from ..backpressure import read_on
+
+        while not command.started:
+            await core.sleep_ms(0)
+        read_on(self.node.client)
 
     def close(self):
         """Forget the session, and end what runs in it."""
@@ -106,64 +125,62 @@ class Session:
         said = {"uptime": clock.seconds()}
         if hasattr(gc, "mem_free"):
             said["mem_free"] = gc.mem_free()
-        self.say(_LAST, counter, json.dumps(said).encode())
+        self.say(_LAST, counter, said)
 
     def _again(self):
         # The answer once more, as a new message.
-        topic, m = self._answer
-        m = bytearray(m)
-        self._seal(topic, m, m[0] << 8 | m[1], self._last, len(m) - _REPLY - _MAC)
-        self._publish(topic, m)
+        if self._answer:
+            kind, m = self._answer
+            size = len(m) - _REPLY - _MAC
+            self._send(bytearray(m), m[0] << 8 | m[1], self._last, size, False, kind)
 
     # ---- going out
 
-    def fail(self, ref, code, text):
-        """Tell the host of an error, at once or not at all."""
-        self.say(_SINGLE, ref, json.dumps({"code": code, "text": text}).encode(), False, "err")
-
-    def say(self, head, ref, body, keep=False, kind="out"):
-        """Send a short message at once, if the client has room for it; else not at all. Returns whether it had."""
+    def say(self, head, ref, said, keep=False, kind="out"):
+        """Send a short message: an object, as JSON. Does not wait."""
+        body = json.dumps(said).encode()
         m = self.buffer(len(body))
         m[_REPLY : _REPLY + len(body)] = body
-        topic = self.seal(m, head, ref, len(body), keep, kind)
-        return self._publish(topic, m)
+        self._send(m, head, ref, len(body), keep, kind)
+
+    def _send(self, m, *args):
+        if self._full():
+            create_task(self.publish(m, *args))
+        else:
+            self._now(m, *args)
 
     def buffer(self, size):
         """A message with room for a body of so many bytes, which begins at 10."""
         return bytearray(_REPLY + size + _MAC)
 
-    def seal(self, m, head, ref, size, keep=False, kind="out"):
-        """Make a message of what buffer() gave and the body that is in it.
+    def _full(self):
+        # Whether what is to go out has to wait for a turn.
+        client = self.node.client
+        return client is None or client._space.peek() or len(client._window) >= client._size
 
-        head: its first two bytes as a number; ref: counter of the command; size: bytes of the body; keep: send it again
-        when the host asks again. Returns its topic.
-        """
+    def _now(self, m, head, ref, size, keep=False, kind="out"):
+        # Number, prove and publish a message, with nothing between: they go out in the order of their counters.
         topic = "%s/reply/%s/%s" % (self.node.base, kind, self.sid)
-        self._seal(topic, m, head, ref, size)
-        if keep:
-            self._answer = (topic, bytes(m)) if len(m) <= _KEPT else None
-        return topic
-
-    def _seal(self, topic, m, head, ref, size):
         self._sent += 1
         pack_into(">HII", m, 0, head, self._sent, ref)
         end = _REPLY + size
         m[end : end + _MAC] = mac(self._kd, topic, b"\0", memoryview(m)[:end])[:_MAC]
-
-    def _publish(self, topic, m):
-        client = self.node.client
-        if client is None or client._space.peek() or len(client._window) >= client._size:
-            return False
-        client.publish(topic, m, 1, False, False)
-        return True
+        end += _MAC
+        if keep:
+            self._answer = (kind, bytes(m)) if end <= _KEPT else None
+        self.node.client.publish(topic, m if end == len(m) else memoryview(m)[:end], 1, False, False)
 
     async def publish(self, m, head, ref, size, keep=False, kind="out"):
-        """As seal(), and send it, as soon as the client has room for it: all go out in the order of their counters."""
-        client = self.node.client
-        while client._space.peek() or len(client._window) >= client._size:
+        """Send what buffer() gave, with the body that is in it, as soon as the client has room for it.
+
+        head: its first two bytes as a number; ref: counter of the command; size: bytes of the body; keep: send it again
+        when the host asks again; kind: "out" or "err".
+        """
+        while self._full():
+            client = self.node.client
+            if client is None:
+                return  # the node has been stopped
             client._space.push(core.cur_task)
             core.cur_task.data = client._space  # where asyncio, to cancel the task, calls remove()
             yield
-        topic = self.seal(m, head, ref, size, keep, kind)
-        end = _REPLY + size + _MAC
-        client.publish(topic, m if end == len(m) else memoryview(m)[:end], 1, False, False)
+        self._now(m, head, ref, size, keep, kind)
