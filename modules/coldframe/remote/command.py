@@ -288,5 +288,5 @@ class Command:
         args = self.args
         what = args.get("path") or args.get("op") or args.get("mode")
         if what is None and self.verb in ("eval", "exec"):
-            what = self.data[:40].decode()
-        return str(what or "")[:60]
+            what = "".join(chr(c) if c < 127 else "?" for c in self.data[:40])
+        return "".join(c if c >= " " else " " for c in str(what or "")[:60])

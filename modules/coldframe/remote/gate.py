@@ -168,7 +168,7 @@ class Gate:
         nonces = m[10:42]
         sessions = self.remote.sessions
         old = sessions.get(sid)
-        if m[26:42] != self._nonce(sid, m[10:26], m[6:10]):
+        if not same(m[26:42], self._nonce(sid, m[10:26], m[6:10])):
             # The host may not have heard that it is in; else it is one that was recorded, or too slow.
             if not (old and old.repeated(topic, m)):
                 self.hint(sid, "stale")
@@ -208,7 +208,10 @@ class Gate:
     # Answers without a session.
 
     def refuse(self, sid, what):
-        """A message bore a wrong key: counted, and told of once in a while. Each time that lasts twice as long."""
+        """A message bore a wrong key: counted, and told of once in a while. Each time that lasts twice as long.
+
+        sid: of the session that is to be told; None where there is one already: its host has not asked.
+        """
         self.remote.refused += 1
         now = clock.ms()
         if now < self.until:
@@ -216,7 +219,8 @@ class Gate:
         self.delay = min(self.delay * 2 or 1000, _LONGEST)
         self.until = now + self.delay
         logger.warning("refused: %s (%d so far)", what, self.remote.refused)
-        self.hint(sid, "key")
+        if sid:
+            self.hint(sid, "key")
 
     def hint(self, sid, code):
         """Tell a host why its message was of no use. Not more often than now and then: nobody has proved anything."""

@@ -55,7 +55,7 @@ class Session:
             return
         m = memoryview(m)
         if not same(mac(self._kc, topic, b"\0", m[:size]), m[size:]):
-            self.remote.gate.refuse(self.sid, "a message in a session of key " + self.key_name)
+            self.remote.gate.refuse(None, "a message in a session of key " + self.key_name)
             return
         self.used = clock.ms()
         if counter <= self._seen:  # the host has not heard the answer
@@ -137,8 +137,8 @@ class Session:
     # ---- going out
 
     def say(self, head, ref, said, keep=False, kind="out"):
-        """Send a short message: an object, as JSON. Does not wait."""
-        body = json.dumps(said).encode()
+        """Send a short message, without waiting. said: bytes, or an object that goes out as JSON."""
+        body = said if isinstance(said, bytes) else json.dumps(said).encode()
         m = self.buffer(len(body))
         m[_REPLY : _REPLY + len(body)] = body
         self._send(m, head, ref, len(body), keep, kind)
