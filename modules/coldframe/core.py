@@ -314,7 +314,7 @@ class Node(Router, Supervisor, Link):
 
         # Published from there, and nothing returned, so that the topic does not keep it in RAM.
         try:
-            await publish(self, payload is not None)
+            await publish(self, payload is not None and payload != "short")
         finally:
             coldframe.forget("sysinfo")
             coldframe.forget("hal.facts")

@@ -33,6 +33,10 @@ async def test_sysinfo():
     broker.publish("b/SYSINFO_", "")
     await until(lambda: broker.got("b/SYSINFO"), "SYSINFO")
     info = json.loads(broker.got("b/SYSINFO")[0])
+    broker.publish("b/SYSINFO_", "short")
+    await until(lambda: len(broker.got("b/SYSINFO")) > 1, "a short SYSINFO")
+    short = json.loads(broker.got("b/SYSINFO")[1])
+    assert set(info) - set(short) <= {"mem_largest"} and "mem_largest" not in short
     broker.messages.clear()
     for key in (
         "name",
