@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
+import importlib
+import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.logging import RichHandler
 
-from . import __version__, address, lines
-from .bridge import Bridge
+from . import __version__, context
+from .errors import CliError
+from .options import App
 
-app = typer.Typer(
-    help="Work with boards that run the Coldframe firmware.", no_args_is_help=True, add_completion=False
+# Each module of the package `commands` adds its own to the application, in this order.
+COMMANDS = ("info", "code", "bridge")
+
+app = App(
+    help="Work with boards that run the Coldframe firmware.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
 )
-_errors = Console(stderr=True)
 
 
 def _show_version(wanted: bool) -> None:
@@ -28,21 +32,6 @@ def _show_version(wanted: bool) -> None:
 _Version = Annotated[
     bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
 ]
-_Broker = Annotated[
-    str, typer.Option(metavar="HOST[:PORT]", help="The MQTT broker. The port is 1883 if left out.")
-]
-_Serial = Annotated[
-    str | None, typer.Option(metavar="PORT", help="The board's serial port: /dev/ttyUSB0, COM3, ...")
-]
-_Listen = Annotated[
-    str | None,
-    typer.Option(
-        metavar="HOST:PORT",
-        help="Take the line's bytes over TCP instead: from an emulator or a serial server. 0: a free port.",
-    ),
-]
-_Baud = Annotated[int, typer.Option(min=300, help="The speed of the serial port.")]
-_Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tell more.")]
 
 
 @app.callback()
@@ -56,49 +45,17 @@ def version() -> None:
     _show_version(True)
 
 
-@app.command()
-def bridge(
-    broker: _Broker,
-    serial: _Serial = None,
-    listen: _Listen = None,
-    baud: _Baud = 115200,
-    verbose: _Verbose = False,
-) -> None:
-    """Connect a board without a network to an MQTT broker, over its serial line.
+for _name in COMMANDS:
+    importlib.import_module(f"{__package__}.commands.{_name}").register(app)
 
-    Runs until Ctrl-C. The port may be unplugged, the broker may stop: it all comes back by itself.
-    """
-    if (serial is None) == (listen is None):
-        raise typer.BadParameter("expected one of --serial and --listen")
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command with ``args`` (else the process's own) and exit with its code."""
+    now = context.begin()
     try:
-        host, port = address.parse(broker, 1883)
-        listen_at = address.parse(listen) if listen else None
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(message)s",
-        datefmt="[%X]",
-        handlers=[RichHandler(console=_errors, show_path=False)],
-    )
-
-    def make(send, name: str) -> Bridge:
-        return Bridge(host, port, send, name=name)
-
-    def ready(number: int) -> None:
-        print(f"listening on {listen_at[0]}:{number} for broker {host}:{port}", flush=True)
-
-    try:
-        if listen_at:
-            asyncio.run(lines.serve_tcp(*listen_at, make, ready))
-        else:
-            asyncio.run(lines.serve_serial(serial, baud, make))
-    except lines.PortError as error:
-        _errors.print(f"error: {error}", markup=False, highlight=False)
-        raise typer.Exit(2) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-
-
-def main() -> None:
-    app(prog_name="coldframe")
+        typer.main.get_command(app).main(args, prog_name="coldframe")
+    except CliError as error:
+        now.out.error(error.text, error.code)
+        sys.exit(error.exit_code)
+    finally:
+        now.close()

@@ -1,0 +1,103 @@
+"""coldframe eval, exec, run: Python on a device."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .. import context
+from ..errors import FAILED, CliError
+from ..options import DeviceArgument
+from ..session import Session
+
+_Device = Annotated[str, DeviceArgument]
+_Limit = Annotated[
+    float | None,
+    typer.Option(min=0.1, metavar="S", help="End the code on the device after that many seconds."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    app.command("eval")(eval_)
+    app.command("exec")(exec_)
+    app.command()(run)
+
+
+def eval_(
+    device: _Device,
+    expression: Annotated[str, typer.Argument(help="A Python expression, such as 'node.uptime()'.")],
+    limit: _Limit = None,
+) -> None:
+    """Evaluate an expression on a device and show its value.
+
+    `node` is the node itself. Names that are made by `exec` stay until the device restarts.
+    """
+    _run(device, "eval", expression, limit)
+
+
+def exec_(
+    device: _Device,
+    code: Annotated[str, typer.Argument(help="Python statements; - reads them from standard input.")],
+    limit: _Limit = None,
+) -> None:
+    """Run Python statements on a device and show what they print."""
+    _run(device, "exec", sys.stdin.read() if code == "-" else code, limit)
+
+
+def run(
+    device: _Device,
+    file: Annotated[Path, typer.Argument(help="A Python file on this computer; - for standard input.")],
+    limit: _Limit = None,
+) -> None:
+    """Run a Python file of this computer on a device, without storing it there."""
+    try:
+        code = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise CliError(f"{file}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise CliError(f"{file}: expected Python code in UTF-8: {error}") from None
+    _run(device, "exec", code, limit)
+
+
+def _run(device: str, verb: str, code: str, limit: float | None) -> None:
+    now = context.current()
+    with now.session(device) as session:
+        told = execute(session, verb, code, limit, show=now.out.raw, keep=now.json)
+    now.out.value(told)
+    if not told["ok"]:
+        raise typer.Exit(FAILED)
+
+
+def execute(session: Session, verb: str, code: str, limit: float | None, *, show, keep: bool = False) -> dict:
+    """Run ``code`` by ``verb`` ("eval" or "exec"), giving its output to ``show`` as it comes.
+
+    Returns {"ok", "ms", "error" if there was one}, and with ``keep`` also "output" and, of eval, "value".
+    """
+    kept = bytearray()
+    tail = b"\n"
+
+    def on_data(data: bytes) -> None:
+        nonlocal tail
+        tail = data[-1:] or tail
+        show(data)
+        if keep:
+            kept.extend(data)
+
+    def on_lost(count: int) -> None:
+        show(f"\n[{count} messages of the output were lost]\n".encode())
+
+    args = {} if limit is None else {"limit": limit}
+    told = session.call(verb, args, code.encode(), timeout=30.0, on_data=on_data, on_lost=on_lost)
+    if tail != b"\n":
+        show(b"\n")
+    if not keep:
+        return told
+    length = int(told.pop("value", 0) or 0)
+    cut = len(kept) - length
+    told["output"] = kept[:cut].decode("utf-8", "replace")
+    if verb == "eval" and told["ok"]:
+        told["value"] = kept[cut:].decode("utf-8", "replace") if length else None
+    return told
