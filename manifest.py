@@ -120,8 +120,13 @@ MQTT = (
 REMOTE = (
     "__init__.py",
     "command.py",
+    "content.py",
+    "files.py",
     "gate.py",
+    "get.py",
+    "paths.py",
     "plain.py",
+    "put.py",
     "session.py",
 )
 COMPONENTS = (

@@ -151,7 +151,7 @@ class RemoteHost:
         self, verb: str, args: dict[str, Any] | None = None, data: bytes | None = None
     ) -> dict[str, Any]:
         """Run a command of one message; returns its result, or {"code", "text"}."""
-        body = json.dumps(args or {}).encode() + (b"" if data is None else b"\n" + data)
+        body = json.dumps(args or {}, ensure_ascii=False).encode() + (b"" if data is None else b"\n" + data)
         self.send(verb, self.command_bytes(verb, body))
         return json.loads(self.answer(self.counter).body)
 

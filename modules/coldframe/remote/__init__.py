@@ -16,10 +16,12 @@ _ID = const(8)  # characters of a session's name
 class Remote:
     """The node's side of remote administration. node.remote is the one there is.
 
-    Attributes: sessions (name -> coldframe.remote.session.Session), refused (messages so far that bore a wrong key).
+    Attributes: sessions (name -> coldframe.remote.session.Session), refused (messages so far that bore a wrong key),
+    writing (paths that a put is at work on).
     """
 
     refused = 0
+    writing = ()
     gate = None  # coldframe.remote.gate.Gate while somebody is about
     plain = None  # coldframe.remote.plain.Plain, with remote.insecure
 
