@@ -13,7 +13,7 @@ from .errors import CliError
 from .options import App
 
 # Each module of the package `commands` adds its own to the application, in this order.
-COMMANDS = ("info", "code", "bridge")
+COMMANDS = ("info", "code", "collect", "bridge")
 
 app = App(
     help="Work with boards that run the Coldframe firmware.",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,12 +76,71 @@ class Context:
             self._link = None
 
 
+class One(Context):
+    """The context of a command in one of the threads that run it for many devices. It shares the connection.
+
+    Args: parent: that of the whole; base, name: of the device; out: takes what the command would show.
+    """
+
+    def __init__(self, parent: Context, base: str, name: str, out: Output) -> None:
+        super().__init__()
+        self.options = {**parent.options, "json": True}
+        self._profile = parent.profile
+        self._link = parent.link()
+        self._out = out
+        self._base = base
+        self._name = name
+        self._open: Session | None = None
+
+    @contextmanager
+    def session(self, device: str) -> Iterator[Session]:
+        session = Session(self.link(), self._base, self.profile.key_for(self._base, self._name))
+        self._open = session
+        try:
+            session.open(self.timeout)
+            yield session
+        finally:
+            self._open = None
+            session.close()
+
+    def cancel(self) -> None:
+        """End what runs on the device. From another thread."""
+        if session := self._open:
+            session.cancel()
+
+    def close(self) -> None:
+        """Nothing: the connection is that of all."""
+
+
 _now = Context()
+_own = threading.local()  # .context: of the threads that have one
 
 
 def current() -> Context:
-    """The context of the command that runs."""
-    return _now
+    """The context of the command that runs, in this thread."""
+    return getattr(_own, "context", None) or _now
+
+
+@contextmanager
+def one(context: One) -> Iterator[One]:
+    """Make this the context of the calling thread."""
+    _own.context = context
+    try:
+        yield context
+    finally:
+        del _own.context
+
+
+_input: list[str] = []
+_input_lock = threading.Lock()
+
+
+def standard_input() -> str:
+    """All of the standard input as text; the same for all threads."""
+    with _input_lock:
+        if not _input:
+            _input.append(sys.stdin.read())
+        return _input[0]
 
 
 def begin() -> Context:

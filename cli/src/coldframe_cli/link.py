@@ -35,12 +35,15 @@ _GOODBYE = 3.0  # s
 class Link:
     """A connection to the first of ``profile.brokers`` that answers; it comes back by itself.
 
-    Args: name: the beginning of the MQTT client identifier, which is random otherwise.
+    Args:
+        name: the beginning of the MQTT client identifier, which is random otherwise.
+        lasting: the broker keeps messages for us while the connection is cut.
     """
 
-    def __init__(self, profile: Profile, *, name: str = "coldframe-cli") -> None:
+    def __init__(self, profile: Profile, *, name: str = "coldframe-cli", lasting: bool = True) -> None:
         self.profile = profile
         self.drops = 0  # connections lost so far
+        self._lasting = lasting
         self._id = f"{name}-{secrets.token_hex(5)}"
         self._up = threading.Event()
         self._changed = threading.Condition()
@@ -51,7 +54,7 @@ class Link:
         self._closed = False
         self._turn = 0
         self._broker: Broker | None = None
-        self._client = _Client(self._next_broker, client_id=self._id, clean_session=False)
+        self._client = _Client(self._next_broker, client_id=self._id, clean_session=not lasting)
         self._set_up(self._client)
         self._client.max_inflight_messages_set(1000)
         self._client.max_queued_messages_set(0)
@@ -146,7 +149,7 @@ class Link:
         known = self._broker
         up = self._up.is_set()
         self._client.end()
-        if up and known:
+        if up and known and self._lasting:
             self._forget(known)
 
     def _settled(self) -> bool:

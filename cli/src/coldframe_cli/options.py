@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import context
+from . import context, selectors
 from .errors import INTERRUPTED
 
 _PANEL = "Global options"
@@ -100,18 +100,23 @@ OPTIONS: dict[str, Any] = {
 class App(typer.Typer):
     """A typer.Typer whose commands and callback all take the options above, without declaring them.
 
-    A command that has one of these as a parameter of its own keeps its own.
+    A command that has one of these as a parameter of its own keeps its own. One whose first parameter is ``device``
+    can be used for many devices (see selectors), unless it says many=False.
     """
 
     def __init__(self, **settings: Any) -> None:
         settings.setdefault("no_args_is_help", True)
         super().__init__(**settings)
 
-    def command(self, name: str | None = None, **settings: Any) -> Callable:  # type: ignore[override]
-        register = super().command(name, **settings)
-
+    def command(  # type: ignore[override]
+        self, name: str | None = None, *, many: bool = True, **settings: Any
+    ) -> Callable:
         def decorate(function: Callable) -> Callable:
-            register(_with_options(function))
+            wrapped = function
+            if many and next(iter(inspect.signature(function).parameters), None) == "device":
+                wrapped = selectors.add(function, name or function.__name__)
+                settings.setdefault("cls", selectors.Command)
+            typer.Typer.command(self, name, **settings)(_with_options(wrapped))
             return function
 
         return decorate

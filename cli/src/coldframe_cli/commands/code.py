@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -44,7 +43,7 @@ def exec_(
     limit: _Limit = None,
 ) -> None:
     """Run Python statements on a device and show what they print."""
-    _run(device, "exec", sys.stdin.read() if code == "-" else code, limit)
+    _run(device, "exec", context.standard_input() if code == "-" else code, limit)
 
 
 def run(
@@ -54,7 +53,7 @@ def run(
 ) -> None:
     """Run a Python file of this computer on a device, without storing it there."""
     try:
-        code = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+        code = context.standard_input() if str(file) == "-" else file.read_text(encoding="utf-8")
     except OSError as error:
         raise CliError(f"{file}: {error.strerror}") from None
     except UnicodeDecodeError as error:
