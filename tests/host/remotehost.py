@@ -57,6 +57,7 @@ class RemoteHost:
     welcome: dict[str, Any] = field(default_factory=dict)
     kc: bytes = b""
     kd: bytes = b""
+    nonce_d: bytes = b""
 
     # ---- messages to the node
 
@@ -122,8 +123,13 @@ class RemoteHost:
         key = self.key.encode()
         assert m[:2] == b"\xff\xff"
         assert mac_welcome(key, f"{self.base}/reply/out/{self.sid}", m[:-16], self.nonce) == m[-16:]
-        self.nonce_d = m[5:21]
+        self.derive(m[5:21])
         self.welcome = json.loads(m[21:-16])
+
+    def derive(self, nonce_d: bytes) -> None:
+        """Make the keys of the session."""
+        key = self.key.encode()
+        self.nonce_d = nonce_d
         tail = b"\0" + self.base.encode() + b"\0" + self.sid.encode() + b"\0" + self.nonce + self.nonce_d
         self.kc = hmac.digest(key, b"c2d" + tail, "sha256")
         self.kd = hmac.digest(key, b"d2c" + tail, "sha256")

@@ -122,7 +122,7 @@ class Session:
     def _ping(self, counter):
         import gc
 
-        said = {"uptime": clock.seconds()}
+        said = {"uptime": clock.seconds(), "last": self._last, "busy": self.command is not None}
         if hasattr(gc, "mem_free"):
             said["mem_free"] = gc.mem_free()
         self.say(_LAST, counter, said)
