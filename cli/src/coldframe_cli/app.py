@@ -13,7 +13,15 @@ from .errors import CliError
 from .options import App
 
 # Each module of the package `commands` adds its own to the application, in this order.
-COMMANDS = ("info", "code", "collect", "bridge")
+# fmt: off
+COMMANDS = (
+    "info",
+    "code",
+    "fs",
+    "collect",
+    "bridge",
+)
+# fmt: on
 
 app = App(
     help="Work with boards that run the Coldframe firmware.",

@@ -120,8 +120,8 @@ class Link:
             self._listeners[topic_filter] = callbacks
         if not known:
             self._client.message_callback_add(_matching(topic_filter), self._dispatch(topic_filter))
-            if self._up.is_set():
-                self._client.subscribe(topic_filter, 1)
+        if self._up.is_set():  # even if it is known: whoever is new wants the retained messages, too
+            self._client.subscribe(topic_filter, 1)
         stopped = False
 
         def stop() -> None:

@@ -30,8 +30,8 @@ class BadMessage(ValueError):
 class Welcome:
     """What the device has told of itself. Sizes in bytes.
 
-    ``to_device``, ``from_device``: the largest body in that direction; ``window``: how many messages may be on
-    their way unacknowledged.
+    ``to_device``, ``from_device``: the largest body in that direction; ``window``, ``ahead``: how many messages
+    may be on their way unacknowledged, from it and to it.
     """
 
     nonce: bytes
@@ -39,6 +39,7 @@ class Welcome:
     to_device: int
     from_device: int
     window: int
+    ahead: int
     name: str
     version: str
     board: str
@@ -124,6 +125,7 @@ def welcome(key: bytes, topic: str, message: bytes, nonce: bytes) -> Welcome:
             to_device=max(64, int(told["in"])),
             from_device=int(told["out"]),
             window=max(1, int(told["window"])),
+            ahead=max(1, int(told.get("ahead", told["window"]))),
             name=str(told.get("name", "")),
             version=str(told.get("version", "")),
             board=str(told.get("board", "")),
@@ -180,6 +182,14 @@ def acknowledged(body: bytes) -> int | None:
     """n of "SEQ n"; None if it is something else."""
     word, _, number = body.partition(b" ")
     return int(number) if word == b"SEQ" and number.isdigit() else None
+
+
+def json_lines(text: bytes) -> list:
+    """Read JSON values, one per line. Raises BadMessage."""
+    try:
+        return [json.loads(line) for line in text.decode().splitlines() if line]
+    except ValueError:
+        raise BadMessage("expected a JSON value per line") from None
 
 
 def _checked(key: bytes, topic: str, message: bytes, more: bytes = b"") -> bytes:

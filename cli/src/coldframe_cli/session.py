@@ -16,16 +16,14 @@ import time
 from collections.abc import Callable, Iterator
 
 from . import protocol
+from .command import REPEAT, Command
 from .errors import CliError, DeviceError, Refused, SessionLost, Timeout
 from .link import Link
 
 # These change nothing, or end the same when done again: they may be repeated in a new session.
 REPEATABLE = frozenset({"ping", "info", "ls", "stat", "get", "log", "crash", "cancel", "close"})
 
-_REPEAT = (1.5, 3.0, 6.0)  # s until the same bytes are sent again; the last one from then on
-_PING_EVERY = 5.0  # s of silence while a command runs
 _IDLE = 60.0  # s after which the device may have forgotten the session: asked before anything that counts
-_PROOF = 4.0  # s that an answer to a ping may take before a session counts as forgotten
 _BUSY_WAIT = 2.0  # s between attempts while the device has no room for a session
 _SEEN = 1000  # how far a message may come after a later one
 _QUEUE = 5000  # messages that may wait for a caller that reads slowly
@@ -150,7 +148,7 @@ class Session:
             left = deadline - time.monotonic()
             if left <= 0 or not self.link.wait(left):
                 return
-            yield min(_REPEAT[min(n, len(_REPEAT) - 1)], max(0.05, deadline - time.monotonic()))
+            yield min(REPEAT[min(n, len(REPEAT) - 1)], max(0.05, deadline - time.monotonic()))
 
     # Commands
 
@@ -194,11 +192,12 @@ class Session:
         try:
             return command.finish(on_data, on_lost)
         except KeyboardInterrupt:
-            command.cancel()
-            self._until_cancelled(command, on_data)
+            self.drain(command, on_data)
             raise
 
-    def _until_cancelled(self, command: Command, on_data: Callable[[bytes], None] | None) -> None:
+    def drain(self, command: Command, on_data: Callable[[bytes], None] | None = None) -> None:
+        """Cancel a command and take what still comes of it, until the device has confirmed (10 s at most)."""
+        command.cancel()
         command.timeout = 10.0
         with contextlib.suppress(CliError):
             command.finish(on_data)
@@ -303,206 +302,3 @@ class Session:
             return  # hints can be forged: they do not take the room of what is authentic
         with contextlib.suppress(queue.Full):
             self._inbox.put_nowait(got)
-
-
-class Command:
-    """A command under way. ``ref`` is its number.
-
-    ``next`` gives the device's messages in order; ``finish`` takes all that are left.
-    """
-
-    def __init__(
-        self, session: Session, verb: str, args: dict, data: bytes, more: bool, timeout: float
-    ) -> None:
-        assert session.welcome
-        self.session = session
-        self.verb = verb
-        self.timeout = timeout
-        self.window = session.welcome.window
-        self.piece = session.welcome.to_device
-        self.acknowledged = 0  # the device has our messages up to this sequence number
-        self.lost = 0  # data messages that never came
-        self._expected = 0  # sequence number of the next data message
-        self._unacknowledged = 0
-        self._rest = b""
-        self._sent = 0
-        self._cancelled = False
-        body = protocol.arguments(args)
-        if data:
-            room = max(0, self.piece - len(body) - 1)
-            body, self._rest = body + b"\n" + data[:room], data[room:]
-        if len(body) > self.piece:
-            raise CliError(
-                f"{session.base}: {verb}: the arguments have {len(body)} bytes; the device takes {self.piece}"
-            )
-        self.ref, topic, message = session.seal(verb, 0, not (self._rest or more), body)
-        self._first = (topic, message)
-        self._begun = time.monotonic()
-        self._spoke = self._begun  # when we sent the first message, a ping or an acknowledgement last
-        self._repeats = 0
-        self._pinged: int | None = None
-        self._suspect: float | None = None
-        session.link.publish(topic, message)
-
-    def post(self, sequence: int, last: bool, data: bytes) -> None:
-        """Send a further message of this command; it is not repeated by itself."""
-        self.session.send(self.verb, sequence, last, data)
-
-    def cancel(self) -> None:
-        self._cancelled = True
-        self.session.cancel()
-
-    def next(self, wait: float) -> protocol.Reply | None:
-        """The device's next message of this command, or None if none came within ``wait`` s.
-
-        Raises DeviceError for its error, Timeout if it has been silent for too long, SessionLost if it does not
-        know the session any more.
-        """
-        until = time.monotonic() + wait
-        while True:
-            got = self.session._next(min(until, time.monotonic() + 0.5))
-            if isinstance(got, protocol.Reply) and (reply := self._mine(got)):
-                return reply
-            if isinstance(got, str) and got == "session" and self._suspect is None:
-                self._suspect = time.monotonic()
-                self._ping()
-            self._watch()
-            if time.monotonic() >= until:
-                return None
-
-    def finish(
-        self, on_data: Callable[[bytes], None] | None = None, on_lost: Callable[[int], None] | None = None
-    ) -> dict:
-        """Take the data, acknowledge it, and return the result. Raises as ``next``."""
-        if self._rest:
-            self._push(on_data)
-        while True:
-            reply = self.next(1.0)
-            if reply is None:
-                if self._unacknowledged:
-                    self.acknowledge()  # an earlier one may have been lost
-            elif reply.last:
-                return reply.json()
-            elif reply.sequence is not None:
-                self.take(reply, on_data, on_lost)
-
-    def take(
-        self,
-        reply: protocol.Reply,
-        on_data: Callable[[bytes], None] | None,
-        on_lost: Callable[[int], None] | None = None,
-    ) -> None:
-        """Take a data message: hand its data on, and acknowledge where it is due."""
-        assert reply.sequence is not None
-        ahead = protocol.ahead(reply.sequence, self._expected)
-        if ahead < 0:
-            self.acknowledge()
-            return
-        if ahead:
-            self.lost += ahead
-            if on_lost:
-                on_lost(ahead)
-        self._expected = (reply.sequence + 1) % protocol.SEQUENCES
-        if on_data:
-            on_data(reply.body)
-        self._unacknowledged += 1
-        if self._unacknowledged >= max(1, self.window // 2):
-            self.acknowledge()
-
-    def acknowledge(self) -> None:
-        """Tell the device how far its data has come."""
-        self._unacknowledged = 0
-        last = (self._expected - 1) % protocol.SEQUENCES
-        self.session.send("ack", 0, True, b"SEQ %d" % last)
-
-    def _push(self, on_data: Callable[[bytes], None] | None) -> None:
-        pieces = [self._rest[i : i + self.piece] for i in range(0, len(self._rest), self.piece)]
-        self._rest = b""
-        for reply in self.push(lambda n: pieces[n - 1], len(pieces)):
-            if reply.sequence is not None:
-                self.take(reply, on_data)
-
-    def push(self, piece: Callable[[int], bytes], count: int) -> Iterator[protocol.Reply]:
-        """Send the pieces 1..``count`` of this command within the window, going back where one was lost.
-
-        Args: piece: gives the bytes of number n; may be asked again for those not acknowledged.
-        Yields the messages that are no acknowledgements. Ends when all are acknowledged, or a last reply came
-        (which is yielded).
-        """
-        upto = 0  # the highest that was sent since we last went back
-        progress = time.monotonic()
-        went_back = -1
-        while self.acknowledged < count:
-            while upto < min(count, self.acknowledged + self.window):
-                upto += 1
-                self.post(upto, upto == count, piece(upto))
-            reply = self.next(1.0)
-            now = time.monotonic()
-            if reply is not None and reply.sequence is not None:
-                yield reply
-                if reply.last:
-                    return
-                continue
-            told = protocol.acknowledged(reply.body) if reply else None
-            if told is not None:
-                n = self.acknowledged + protocol.ahead(
-                    told % protocol.SEQUENCES, self.acknowledged % protocol.SEQUENCES
-                )
-                if self.acknowledged < n <= count:
-                    self.acknowledged = n
-                    progress = now
-                    upto = max(upto, n)
-                elif n == self.acknowledged and n < upto and went_back != n:
-                    went_back, upto, progress = n, n, now
-            elif now - progress > 3.0 and self.session.link.connected:
-                upto, progress = self.acknowledged, now
-
-    # Watching
-
-    def _mine(self, reply: protocol.Reply) -> protocol.Reply | None:
-        if reply.ref == self._pinged:
-            self._pinged = None
-            self._suspect = None  # it knows us: the hint was forged, or late
-            return None
-        if reply.ref != self.ref:
-            return None
-        self._suspect = None
-        if reply.error:
-            told = reply.json()
-            raise DeviceError(str(told.get("code", "error")), str(told.get("text", "")))
-        return reply
-
-    def _watch(self) -> None:
-        now = time.monotonic()
-        session = self.session
-        heard = max(session.heard, self._begun)
-        if self._suspect is not None and now - self._suspect > _PROOF:
-            session.forget()
-            raise SessionLost(
-                f"{session.base}: the device does not know the session any more (a restart?); whether `{self.verb}` "
-                "was run is not known"
-            )
-        if now - heard > self.timeout:
-            if not session.link.connected:
-                raise Timeout(f"{session.base}: the connection to the broker is lost: {session.link.broker}")
-            raise Timeout(f"{session.base}: no answer to `{self.verb}` for {self.timeout:g} s")
-        if not session.link.connected:
-            self._spoke = now
-            return
-        if session.heard <= self._begun:  # nothing yet: the first message may have been lost
-            if now - self._spoke > _REPEAT[min(self._repeats, len(_REPEAT) - 1)]:
-                self._repeats += 1
-                self._spoke = now
-                session.link.publish(*self._first)
-        elif now - max(heard, self._spoke) > _PING_EVERY:
-            # Either our first message and its answer, or its last reply, was lost; or it works in silence.
-            self._spoke = now
-            session.link.publish(*self._first)
-            self._ping()
-        if self._cancelled and now - self._spoke > 1.0:
-            self._spoke = now
-            session.cancel()
-
-    def _ping(self) -> None:
-        self._pinged, topic, message = self.session.seal("ping", 0, True, b"{}")
-        self.session.link.publish(topic, message)
