@@ -4,7 +4,7 @@
     python3 scripts/docs.py --check    exit with 1 if one is not what the code says
 
 docs/config.md and docs/config.schema.json are made from modules/coldframe/configkeys.py: its rows, and the comment
-above each row.
+above each row. The schema is in the package of the command `coldframe` as well, which checks settings with it.
 docs/conformance.md is made from tests/conformance/*.toml and the marks in the tests: see kit/conformance.py.
 """
 
@@ -203,6 +203,7 @@ def pages() -> dict[Path, str]:
     return {
         ROOT / "docs/config.md": config_page(read_keys()),
         ROOT / "docs/config.schema.json": schema_file(read_keys()),
+        ROOT / "cli/src/coldframe_cli/config.schema.json": schema_file(read_keys()),
         ROOT / "docs/conformance.md": conformance.page(),
     }
 

@@ -15,10 +15,14 @@ from .options import App
 # Each module of the package `commands` adds its own to the application, in this order.
 # fmt: off
 COMMANDS = (
+    "devices",
     "info",
+    "logs",
     "code",
     "fs",
     "collect",
+    "flash",
+    "provision",
     "bridge",
 )
 # fmt: on

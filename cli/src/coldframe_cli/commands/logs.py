@@ -1,0 +1,166 @@
+"""coldframe logs: the log lines of devices."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Annotated
+
+import typer
+
+from .. import context
+from ..devices import find
+from ..errors import CliError, DeviceError
+from ..logview import LEVELS, Line, RingReader, of_topic, rank
+
+_Device = Annotated[
+    str,
+    typer.Argument(
+        metavar="[DEVICE]",
+        help="The device: its name, or its base topic. With * ? [] or left out: all that match send.",
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(logs)
+
+
+def logs(
+    device: _Device = "*",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+    level: Annotated[
+        str,
+        typer.Option("--level", "-l", metavar="NAME", help=f"Least important lines: {', '.join(LEVELS)}."),
+    ] = "DEBUG",
+    lines: Annotated[
+        int,
+        typer.Option("--lines", "-n", min=0, metavar="N", help="The newest lines; 0: all that are there."),
+    ] = 50,
+    since: Annotated[
+        int | None,
+        typer.Option("--since", min=0, metavar="NUMBER", help="Lines from this number on (--numbers)."),
+    ] = None,
+    before: Annotated[
+        bool, typer.Option("--before", help="Only the lines of before the last restart: what led to a crash.")
+    ] = False,
+    numbers: Annotated[bool, typer.Option("--numbers", help="Show the number of each line.")] = False,
+    published: Annotated[
+        bool,
+        typer.Option("--published", help="What the device publishes by itself (log.mqtt): needs no key."),
+    ] = False,
+    share: Annotated[
+        str | None,
+        typer.Option(
+            metavar="GROUP",
+            help="With --published: several of us share the lines, each gets some of them (MQTT shared subscription).",
+        ),
+    ] = None,
+) -> None:
+    """Show the log of a device, or of many.
+
+    Of one device: what is in its memory, also what was there before a crash; with -f also what comes.
+    Of many: what they publish by themselves on ./log/LEVEL (log.mqtt in their configuration), until Ctrl-C.
+    """
+    if level.upper() not in LEVELS:
+        raise typer.BadParameter(f"--level {level!r}: expected one of {', '.join(LEVELS)}")
+    lowest = level.upper()
+    many = any(c in device for c in "*?[")
+    if published or many or share:
+        if before or since is not None or numbers:
+            raise typer.BadParameter(
+                "--before, --since and --numbers: for the log of one device, without --published"
+            )
+        _published(device, lowest, share)
+        return
+    _ring(device, lowest, lines, since, before, numbers, follow)
+
+
+def _published(pattern: str, lowest: str, share: str | None) -> None:
+    now = context.current()
+    link = now.link()
+    many = any(c in pattern for c in "*?[")
+    base = now.profile.base if many else now.profile.base_of(pattern)
+    group = f"$share/{share}/" if share else ""
+    names: dict[str, str] = {}
+    if many:
+        names = {device.base: device.name for device in find(link, now.profile, wait=1.5)}
+    wanted = None if pattern == "*" else pattern
+    width = min(20, max([len(name) for name in names.values()], default=12)) if many else 0
+    lock = threading.Lock()
+
+    def came(topic: str, payload: bytes, retained: bool) -> None:
+        where, _, level = topic.rpartition("/log/")
+        if retained or level not in LEVELS or rank(level) < rank(lowest):
+            return
+        name = names.get(where) or where.rpartition("/")[2]
+        if wanted is not None and many and not _matches(wanted, name, where):
+            return
+        with lock:
+            _show(of_topic(name, level, payload), clock=True, width=width)
+
+    link.listen(f"{group}{base}/log/+", came)
+    now.out.note(f"listening on {link.broker}, {base}/log/+ (Ctrl-C ends)")
+    while True:
+        time.sleep(3600)
+
+
+def _matches(pattern: str, name: str, base: str) -> bool:
+    from fnmatch import fnmatchcase
+
+    return fnmatchcase(name, pattern) or fnmatchcase(base, pattern)
+
+
+def _ring(
+    device: str, lowest: str, lines: int, since: int | None, before: bool, numbers: bool, follow: bool
+) -> None:
+    now = context.current()
+    reader = RingReader(device)
+    lost = 0
+
+    def came(data: bytes) -> None:
+        for line in reader.feed(data):
+            _show(line)
+        if follow:
+            # A record is sent whole: what has come so far is complete.
+            for line in reader.end():
+                _show(line)
+
+    def missing(n: int) -> None:
+        nonlocal lost
+        lost += n
+
+    args: dict[str, object] = {"lines": lines, "level": lowest}
+    if since is not None:
+        args["since"] = since
+    for name, value in (("before", before), ("number", numbers or now.json), ("follow", follow)):
+        if value:
+            args[name] = True
+    with now.session(device) as session:
+        try:
+            told = session.call("log", args, timeout=max(now.timeout, 20), on_data=came, on_lost=missing)
+        except DeviceError as error:
+            if error.code != "cancelled":
+                raise
+            told = {}
+        finally:
+            for line in reader.end():
+                _show(line)
+    if lost:
+        raise CliError(f"{device}: {lost} pieces of the answer were lost on the way")
+    if told.get("lost"):
+        now.out.note(f"{told['lost']} older lines had made room for newer ones")
+    if numbers and "next" in told:
+        now.out.note(f"the next number is {told['next']}")
+
+
+def _show(line: Line, *, clock: bool = False, width: int = 0) -> None:
+    out = context.current().out
+    if out.json:
+        out.value(line.as_dict())
+        return
+    stamp = time.strftime("%H:%M:%S") if clock else None
+    text = line.shown(time=stamp, width=width)
+    if line.seq is not None:
+        text = text.__class__(f"{line.seq:>6} ", style="dim") + text
+    out.console.print(text)
