@@ -1,7 +1,6 @@
 """Which devices are there: by what they keep at the broker (``available``, ``crash``) and their SYSINFO.
 
-    directory = Directory(link, ["coldframe/+"])
-    for device in directory.look():
+    for device in find(link, profile):
         print(device.name, device.state)
 
 Nothing here needs a key: these topics are open to whoever may read the broker (docs/topics.md).
@@ -35,8 +34,8 @@ class Broker(Protocol):
     def publish(self, topic: str, payload: bytes) -> Any:
         """Send a message."""
 
-    def listen(self, topic_filter: str, callback: Callable[[str, bytes, bool], None]) -> Any:
-        """Have messages handed to a callback (topic, payload, retained), from another thread."""
+    def listen(self, topic_filter: str, callback: Callable[[str, bytes, bool], None]) -> Callable[[], None]:
+        """Have messages handed to a callback (topic, payload, retained), from another thread; returns what ends it."""
 
 
 @dataclass
@@ -131,7 +130,20 @@ class Directory:
         self._ask = False
         self._last = 0.0  # time.monotonic() when a device was first heard of
         self._news = threading.Condition()
+        self._stops: list[Callable[[], None]] = []
         self._listening = False
+
+    def __enter__(self) -> Directory:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Listen no longer."""
+        for stop in self._stops:
+            stop()
+        self._stops.clear()
 
     def start(self, *, ask: bool = True) -> None:
         """Begin to listen. ask: request SYSINFO of every device that is online, when it is heard of."""
@@ -144,7 +156,7 @@ class Directory:
             self._listen(pattern)
         if self._announced:
             for link in self._links:
-                link.listen("homeassistant/device/+/config", self._on_announced)
+                self._stops.append(link.listen("homeassistant/device/+/config", self._on_announced))
 
     def look(self, *, ask: bool = True, timeout: float = 3.0) -> list[Device]:
         """Find the devices that are there now.
@@ -257,10 +269,10 @@ class Directory:
             self._listen(base)
 
     def _listen(self, base: str) -> None:
-        self._link.listen(f"{base}/SYSINFO", self._on_info)
+        self._stops.append(self._link.listen(f"{base}/SYSINFO", self._on_info))
         for link in self._links:
-            link.listen(f"{base}/crash", self._on_crash)
-            link.listen(f"{base}/available", self._on_available)
+            self._stops.append(link.listen(f"{base}/crash", self._on_crash))
+            self._stops.append(link.listen(f"{base}/available", self._on_available))
 
 
 def find(link: Link, profile: Profile, *, ask: bool = True, wait: float = 3.0) -> list[Device]:
@@ -277,8 +289,8 @@ def find(link: Link, profile: Profile, *, ask: bool = True, wait: float = 3.0) -
     Returns:
         The devices, sorted by name.
     """
-    with others(link, profile) as further:
-        return Directory(link, [profile.base], others=further).look(ask=ask, timeout=wait)
+    with others(link, profile) as further, Directory(link, [profile.base], others=further) as directory:
+        return directory.look(ask=ask, timeout=wait)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from .. import context, mdns, views
 from ..devices import Device, Directory, discovery_patterns, find, others
+from ..options import App
 
 _Pattern = Annotated[
     str | None,
@@ -25,7 +26,7 @@ _Wide = Annotated[bool, typer.Option("--wide", "-w", help="Base topic, id and ad
 _Wait = Annotated[float, typer.Option(min=0.1, metavar="S", help="Seconds to wait for the slowest device.")]
 
 
-def register(app: typer.Typer) -> None:
+def register(app: App) -> None:
     app.command("ls")(ls)
     app.command()(watch)
     app.command()(discover)

@@ -16,6 +16,7 @@ from .. import bootdrive, context, firmware, ports, tools
 from ..bootdrive import Drive
 from ..errors import FAILED, CliError
 from ..firmware import Image, Source
+from ..options import App
 from ..output import size
 from ..ports import Port
 
@@ -25,7 +26,7 @@ _PERCENT = re.compile(r"(\d+(?:\.\d+)?) ?%")
 _FAMILIES = {"rp2": "rp2", "esp32": "esp", "esp8266": "esp"}
 
 
-def register(app: typer.Typer) -> None:
+def register(app: App) -> None:
     app.command()(flash)
 
 

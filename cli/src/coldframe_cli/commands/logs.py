@@ -12,6 +12,7 @@ from .. import context
 from ..devices import find
 from ..errors import CliError, DeviceError
 from ..logview import LEVELS, Line, RingReader, of_topic, rank
+from ..options import App
 
 _Device = Annotated[
     str,
@@ -22,8 +23,8 @@ _Device = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
-    app.command()(logs)
+def register(app: App) -> None:
+    app.command(many=False)(logs)  # of many devices it shows the lines as they come
 
 
 def logs(

@@ -11,12 +11,13 @@ import typer
 
 from .. import context, improv, ports, provisioning, settings
 from ..errors import CliError
+from ..options import App
 from ..ports import Port
 
 _WIFI_PASSWORD = "COLDFRAME_WIFI_PASSWORD"
 
 
-def register(app: typer.Typer) -> None:
+def register(app: App) -> None:
     app.command()(provision)
 
 
