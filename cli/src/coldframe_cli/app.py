@@ -20,6 +20,7 @@ COMMANDS = (
     "logs",
     "code",
     "fs",
+    "sync",
     "collect",
     "flash",
     "provision",
