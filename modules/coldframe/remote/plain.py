@@ -208,17 +208,22 @@ class _Command:
             plain._fail(self._to, self._ident, self.verb, "%s: %s" % (type(e).__name__, e))
         finally:
             plain._tasks -= 1
+            if small:
+                remote = self.node.remote
+                if not plain._tasks and not any(s.command for s in remote.sessions.values()):
+                    remote.tidy()
 
     # Output.
 
     async def write(self, data):
+        # All but the last piece goes out at once: it is the end of an answer, or an error.
         if isinstance(data, str):
             data = data.encode()
         data = memoryview(data)
         at = 0
         while at < len(data):
             if self._at == self.chunk:
-                await self.send(None)
+                await self._send(False)
             if self._out is None:
                 self._out = bytearray(2 + self.chunk)
             n = min(self.chunk - self._at, len(data) - at)
@@ -226,30 +231,25 @@ class _Command:
             self._at += n
             at += n
 
+    send = write
+
     async def flush(self):
         pass  # mqboard shows all of it at the end
 
     async def notify(self, data):
         pass  # mqboard takes "SEQ n" for the end of a command that it does not expect it from
 
-    async def send(self, data, last=False):
-        # The buffer filled by write(), for data None.
-        out = self._out
-        n = self._at
+    async def _send(self, last):
+        # What write() has gathered.
+        out = self._out or bytearray(2)
+        n = 2 + self._at
         self._out = None
         self._at = 0
-        if data is not None:
-            n = len(data)
-            out = bytearray(2 + n)
-            out[2:] = data
-        elif out is None:
-            out = bytearray(2)
-        head = _SINGLE if last and not self._seq else self._seq | (_LAST if last else 0)
+        pack_into(">H", out, 0, _SINGLE if last and not self._seq else self._seq | (_LAST if last else 0))
         self._seq = (self._seq + 1) & (_LAST - 1)
-        pack_into(">H", out, 0, head)
-        if len(out) > 2 + n:
-            out = memoryview(out)[: 2 + n]
-        await self.plain.publish(self._to + "out/" + self._ident, out)
+        await self.plain.publish(
+            self._to + "out/" + self._ident, out if len(out) == n else memoryview(out)[:n]
+        )
 
     # The verbs.
 
@@ -261,10 +261,10 @@ class _Command:
             while n:
                 self._out = bytearray(2 + self.chunk)
                 n = self._at = f.readinto(memoryview(self._out)[2:])
-                await self.send(None, not n)
+                await self._send(not n)
 
     async def _eval(self):
-        from .run import eval_, exec_
+        from .run import eval_
 
         code = self.data.decode()
         try:
@@ -272,11 +272,11 @@ class _Command:
             expression = True
         except SyntaxError:
             expression = False
-        result = await (eval_ if expression else exec_)(self)
+        result = await eval_(self)
         if result["ok"]:
             if expression and not result.get("value"):
                 await self.write("None")
-            await self.send(None, True)
+            await self._send(True)
             return
         # mqrepl's errors have no header, and are one message.
         text = result["error"]
