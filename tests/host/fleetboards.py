@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
 
+from coldframe_cli.link import Link
+from coldframe_cli.profiles import Broker, Profile
+from coldframe_cli.session import Session
 from host.brokers import until
 from host.simboards import image
 from kit.simboard import SimBoard
@@ -73,3 +79,46 @@ class FleetBoards:
     @staticmethod
     def _up(board: SimBoard, end: float) -> None:
         until(lambda: ": up" in board.console, f"{board.folder.name} to connect", end - time.monotonic())
+
+
+def profile(*ports: int) -> Profile:
+    """The command's profile for brokers on this machine, with the fleet's key."""
+    return Profile(brokers=tuple(Broker("127.0.0.1", port) for port in ports), keys={"*": KEY})
+
+
+def link(*ports: int) -> Link:
+    """A connection of the command's own, made."""
+    made = Link(profile(*ports))
+    made.connect(30)
+    return made
+
+
+def session(over: Link, base: str) -> Session:
+    """An open session with a node of the fleet."""
+    made = Session(over, base, KEY)
+    made.open(30)
+    return made
+
+
+def coldframe(
+    home: Path, ports: list[int], *args: str, deadline: float = 120.0
+) -> subprocess.CompletedProcess[str]:
+    """Run the command `coldframe` as a user does. home: where it keeps what it remembers, and looks for profiles."""
+    home.mkdir(exist_ok=True)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "COLUMNS": "150",
+        "COLDFRAME_BROKER": ",".join(f"127.0.0.1:{port}" for port in ports),
+        "COLDFRAME_KEY": KEY,
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "coldframe_cli", *args],
+        env=environment,
+        cwd=home,
+        text=True,
+        capture_output=True,
+        timeout=deadline,
+        stdin=subprocess.DEVNULL,
+    )
