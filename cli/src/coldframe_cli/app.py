@@ -19,6 +19,7 @@ COMMANDS = (
     "info",
     "logs",
     "code",
+    "repl",
     "fs",
     "sync",
     "collect",

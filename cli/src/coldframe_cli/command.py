@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 REPEAT = (1.5, 3.0, 6.0)  # s until the same bytes are sent again; the last one from then on
 _PING_EVERY = 5.0  # s of silence while a command runs
 _PROOF = 4.0  # s that an answer to a ping may take before a session counts as forgotten
+_AGAIN = 0.8  # s in which further complaints about the same missing piece are about what was on its way already
 _STALLED = 3.0  # s without an acknowledgement after which pieces are sent again
 
 
@@ -149,7 +150,7 @@ class Command:
         """
         acknowledged = sent = 0
         moved = time.monotonic()
-        returned = -1  # the acknowledgement because of which we have gone back last
+        returned = 0.0  # when we went back last
         while acknowledged < count:
             while sent < min(count, acknowledged + self.ahead):
                 sent += 1
@@ -165,12 +166,12 @@ class Command:
             if told is not None:
                 n = acknowledged + _pieces_ahead(told, acknowledged)
                 if acknowledged < n <= count:
-                    acknowledged, moved, returned = n, now, -1
+                    acknowledged, moved, returned = n, now, 0.0
                     sent = max(sent, n)
                     if on_progress:
                         on_progress(n)
-                elif n == acknowledged and sent > n and returned != n:
-                    returned, sent, moved = n, n, now
+                elif n == acknowledged and sent > n and now - returned > _AGAIN:
+                    returned, sent, moved = now, n, now
             elif now - moved > _STALLED and self.session.link.connected:
                 sent, moved = acknowledged, now
 

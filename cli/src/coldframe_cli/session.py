@@ -23,7 +23,7 @@ from .link import Link
 # These change nothing, or end the same when done again: they may be repeated in a new session.
 REPEATABLE = frozenset({"ping", "info", "ls", "stat", "get", "log", "crash", "cancel", "close"})
 
-_IDLE = 60.0  # s after which the device may have forgotten the session: asked before anything that counts
+_IDLE = 8.0  # s after which the device may have forgotten the session: asked before anything that counts
 _BUSY_WAIT = 2.0  # s between attempts while the device has no room for a session
 _SEEN = 1000  # how far a message may come after a later one
 _QUEUE = 5000  # messages that may wait for a caller that reads slowly

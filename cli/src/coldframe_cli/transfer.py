@@ -78,8 +78,8 @@ class _Transfer:
                 self.session.reopened += 1
                 self.session.open(self.left)
             except DeviceError as error:
-                # "gone", "cancelled": the device did not hear us for long, or we have begun anew meanwhile.
-                if error.code not in ("gone", "cancelled", "busy") or self.left <= 0:
+                # "gone": the device did not hear us for long. "cancelled" is no reason to go on: somebody wants it.
+                if error.code not in ("gone", "busy") or self.left <= 0:
                     raise
                 if error.code == "busy":
                     time.sleep(_BUSY)
