@@ -19,6 +19,7 @@ _MAC = const(16)  # bytes
 _HELLO = const(41)  # header, "CF1", key id, nonce, MAC
 _OPEN = const(58)  # header, counter, key id, two nonces, MAC
 _AHEAD = const(32)  # pieces that a host may send ahead of the acknowledgement
+_SLOT = const(16)  # bits: the node's half of a challenge is good for one to two times 65 s
 _LONGEST = const(30000)  # ms of the delay after a wrong key, at most
 _HINT = const(250)  # ms between two hints, at least
 _LOOK = const(2000)  # ms between two looks at the sessions
@@ -82,8 +83,8 @@ class Gate:
         )
         self.epoch = 0  # how many sessions were opened
         self.delay = 0  # ms, after the last wrong key
-        self.until = self.hinted = clock.ms()
-        self.used = clock.ms()
+        self.until = self.used = clock.ms()
+        self.hinted = self.used - _HINT
         self.task = asyncio.create_task(self._watch())
 
     def _add(self, name, key, role):
@@ -120,7 +121,7 @@ class Gate:
             return
         nonce_c = m[9:25]
         node = self.node
-        nonce_d = self._nonce(sid, nonce_c, m[5:9])
+        nonce_d = self._nonce(sid, nonce_c, m[5:9], now >> _SLOT)
         most = self._in()
         out, window = self._out()
         said = json.dumps(
@@ -139,9 +140,9 @@ class Gate:
         to = "%s/reply/out/%s" % (node.base, sid)
         self.say(to, answer + mac(row[3], to, b"\0", answer, nonce_c)[:_MAC])
 
-    def _nonce(self, sid, nonce_c, id):
+    def _nonce(self, sid, nonce_c, id, slot):
         # The node's half of the challenge: made again when it comes back, so that nothing is kept meanwhile.
-        return mac(self.secret, self.epoch.to_bytes(4, "big"), sid, nonce_c, id)[:16]
+        return mac(self.secret, "%d %d " % (self.epoch, slot), sid, nonce_c, id)[:16]
 
     def _in(self):
         # The largest body that fits the client's buffer, behind the header and the longest topic of a command.
@@ -168,7 +169,11 @@ class Gate:
         nonces = m[10:42]
         sessions = self.remote.sessions
         old = sessions.get(sid)
-        if not same(m[26:42], self._nonce(sid, m[10:26], m[6:10])):
+        slot = clock.ms() >> _SLOT
+        for slot in (slot, slot - 1):
+            if same(m[26:42], self._nonce(sid, m[10:26], m[6:10], slot)):
+                break
+        else:
             # The host may not have heard that it is in; else it is one that was recorded, or too slow.
             if not (old and old.repeated(topic, m)):
                 self.hint(sid, "stale")

@@ -22,8 +22,8 @@ class Session:
     """One host that has proved to have a key.
 
     Attributes: sid (its name, 8 characters), key_name, role ("admin" or "read"), command (the Command at work, or
-    None), used (clock.ms() of the last message), out (most bytes of body that a message to the host has), window (how
-    many of them may be under way).
+    None), used (clock.ms() of the last new message), out (most bytes of body that a message to the host has), window
+    (how many of them may be under way).
     """
 
     def __init__(self, remote, sid, key_name, role, kc, kd):
@@ -57,12 +57,12 @@ class Session:
         if not same(mac(self._kc, topic, b"\0", m[:size]), m[size:]):
             self.remote.gate.refuse(None, "a message in a session of key " + self.key_name)
             return
-        self.used = clock.ms()
         if counter <= self._seen:  # the host has not heard the answer
             if self.command is None:
                 self._again()
             return
         self._seen = counter
+        self.used = clock.ms()  # not before: what was recorded keeps no session open
         seq = m[0] << 8 | m[1]
         last = seq >= _LAST
         seq &= _LAST - 1
