@@ -21,6 +21,7 @@ _MODULES = (
     "codec_py",
     "components",
     "config",
+    "configtrial",
     "core",
     "crash",
     "ctrlc",

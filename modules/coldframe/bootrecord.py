@@ -9,7 +9,8 @@ the user's program (boot.py, main.py, app.py), 2 = also without components, 3 = 
 instead of the newest, 4 = safe mode. docs/recovery.md tells the rules. Where a loss of power clears the memory, the
 level and the count are in a file as well; it is written only when they change, so a healthy device has none.
 
-Here is what is needed all the time; begin(), blamed(), hold(), ask_safe(), clear(), retry(), trust() are in ladder.py.
+Here is what is needed all the time; begin(), blamed(), hold(), ask_safe(), put_back(), clear(), retry(), trust() are
+in ladder.py.
 """
 
 import sys
@@ -156,7 +157,7 @@ def intend(what=ASKED):
 
 
 def __getattr__(name):
-    if name not in ("begin", "blamed", "hold", "ask_safe", "clear", "retry", "trust"):
+    if name not in ("begin", "blamed", "hold", "ask_safe", "put_back", "clear", "retry", "trust"):
         raise AttributeError(name)
     __import__("coldframe.ladder")
     return getattr(sys.modules.pop("coldframe.ladder"), name)

@@ -19,16 +19,17 @@ def load(path=PATH, good=False):
     return _let_go(load(path, good))
 
 
-def save(changes, path=PATH):
+def save(changes, path=PATH, whole=False):
     """Change the configuration file; what runs is not changed by it.
 
-    changes: dict as JSON has it, merged into the file (RFC 7396: None removes a key, a list replaces a list). Passwords
-    in it are readable; they are encrypted in the file. The result is written whole or not at all, and not if a single
-    value is wrong. Returns a list of texts, one for each thing that was wrong; empty if the file is as it should be.
+    changes: dict as JSON has it, merged into the file (RFC 7396: None removes a key, a list replaces a list). whole:
+    it is all that the file is to hold. Passwords in it are readable; they are encrypted in the file. The result is
+    written whole or not at all, and not if a single value is wrong. Returns a list of texts, one for each thing that
+    was wrong; empty if the file is as it should be.
     """
     from .configsave import save
 
-    return _let_go(save(changes, path))
+    return _let_go(save(changes, path, whole))
 
 
 def check(data, errors):

@@ -13,7 +13,7 @@ from .configscan import DEPTH
 _WIDTH = 100  # bytes of a line; what fits in one stays in one
 
 
-def save(changes, path):
+def save(changes, path, whole=False):
     # See config.save().
     errors = []
     try:
@@ -31,7 +31,8 @@ def save(changes, path):
             return errors
         base = base_of(path)[0]
         known = passwords(base)
-        write(path, _merged(base, changes), known, errors)
+        trial = None
+        write(path, json.loads(json.dumps(changes)) if whole else _merged(base, changes), known, errors)
     except ValueError as e:
         errors.append(str(e))
     except RuntimeError:

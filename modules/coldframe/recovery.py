@@ -23,6 +23,10 @@ def start(node):
         node._error(left_out(level))
     if store.exists("/crash.new"):
         announce(node)
+    if store.exists("/config.trial"):
+        from .trialwatch import start
+
+        start(node)
     forget("recovery")
 
 

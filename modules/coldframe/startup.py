@@ -16,6 +16,7 @@ PAUSE = 10  # seconds before the restart after a failure
 _log = log.getLogger("startup")
 _errors = []  # texts for the node that comes up after a failure
 _lacks = False  # a program of the user's has failed
+_trying = False  # a new configuration is on trial
 
 
 def boot(scope):
@@ -25,6 +26,14 @@ def boot(scope):
     level = bootrecord.begin()
     hal.note_restarts()
     _life_before()
+    if store.exists(ROOT + "config.trial"):
+        global _trying
+
+        from . import configtrial
+
+        _trying = configtrial.begin(ROOT)
+        level = bootrecord.level()
+        forget("configtrial")
     if level:
         from . import recovery
 
@@ -101,6 +110,7 @@ def run(app=True):
         layer = "config" if new else "node"
         node = Node(config)
         layer = "node"
+        node._path = ROOT + "config.json"  # also where the last good copy was taken: what is saved goes there
         node.errors.extend(_errors)
         if not node.config["wifi.improv"]:
             _release()
@@ -137,7 +147,7 @@ def _config():
     path = ROOT + "config.json"
     good = ROOT + "config.bak"
     new = store.exists(path) and store.exists(good) and not store.same(path, good)
-    if new and bootrecord.level() >= 3:
+    if new and bootrecord.level() >= 3 and not _trying:
         from .config import load
 
         config, errors = load(path, good=True)

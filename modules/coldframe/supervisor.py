@@ -42,6 +42,7 @@ class Supervisor:
 
     lacks = False  # a program of the user's has failed to start, and the node runs without it
     announces = False  # see recovery.announce()
+    trying = False  # the configuration is on trial, see configtrial
     _unproven = False  # the configuration is not yet known to be good
     _trial = None  # clock.ms() at which all layers are tried again, or trusted for good
     _hungry = 0  # how often the heap was full lately
@@ -217,6 +218,10 @@ class Supervisor:
         self._sound = True
         self._trial = now + bootrecord.hold() * 1000
         bootrecord.mark(bootrecord.SOUND)
-        # The configuration has proven good when the broker it names has been reached with it.
-        self._unproven = self._path is not None and bootrecord.level() < 3
+        self.proves()
         self.emit("sound")
+
+    def proves(self):
+        # The configuration has proven good when the boot is sound and the broker it names has been reached with it; one
+        # that is on trial must have passed that first.
+        self._unproven = self._sound and not self.trying and self._path is not None and bootrecord.level() < 3
