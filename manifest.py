@@ -121,11 +121,15 @@ MQTT = (
 )
 REMOTE = (
     "__init__.py",
+    "admin.py",
     "command.py",
+    "configtext.py",
+    "configverb.py",
     "content.py",
     "files.py",
     "gate.py",
     "get.py",
+    "logverb.py",
     "paths.py",
     "plain.py",
     "put.py",

@@ -147,7 +147,7 @@ async def publish(node, asked):
     largest = largest_block() if asked else None
     errors = list(node.errors)
     size = _SPARE
-    for part in _parts(node, largest, errors):
+    for part in parts(node, largest, errors):
         size += len(part)
     from .mqtt.streaming import publish_stream  # client.publish_stream() would bring more along
 
@@ -155,7 +155,7 @@ async def publish(node, asked):
         await publish_stream(
             client,
             node.resolve("./SYSINFO"),
-            lambda: _Source(_parts(node, largest, errors), size),
+            lambda: _Source(parts(node, largest, errors), size),
             size,
             node.least_qos,
             False,
@@ -166,7 +166,8 @@ async def publish(node, asked):
         coldframe.forget("mqtt.streaming")
 
 
-def _parts(node, largest, errors):
+def parts(node, largest, errors):
+    """Yield the JSON of rows() in pieces, as bytes, but for the bracket that ends it."""
     first = True
     for key, value in rows(node, largest, errors):
         yield (('{"%s": ' if first else ', "%s": ') % key).encode()

@@ -177,7 +177,14 @@ class Command:
             self._ended = code
             self.waiting = None
             if self._begun:  # else nothing of it would run, not even its end
-                self.task.cancel()
+                # Called by the client's reader, where the task that ran last still counts as the one that runs, and
+                # asyncio would not cancel that.
+                mine = core.cur_task
+                core.cur_task = None
+                try:
+                    self.task.cancel()
+                finally:
+                    core.cur_task = mine
 
     # ---- inside
 
