@@ -17,7 +17,7 @@ class Remote:
     """The node's side of remote administration. node.remote is the one there is.
 
     Attributes: sessions (name -> coldframe.remote.session.Session), refused (messages so far that bore a wrong key),
-    writing (paths that a put is at work on).
+    writing (what put is at work on).
     """
 
     refused = 0

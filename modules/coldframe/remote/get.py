@@ -19,7 +19,7 @@ async def get(cmd):
     if size is None:
         raise RemoteError("isdir", "%s: expected a file" % path)
     if offset > size:
-        raise RemoteError("size", "offset: expected at most %d, which is the size" % size)
+        raise RemoteError("args", "offset: expected at most %d, which is the size" % size)
     buf = bytearray(min(cmd.chunk, max(1, size - offset)))
     view = memoryview(buf)
     with open(path, "rb") as f:

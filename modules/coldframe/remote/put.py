@@ -10,7 +10,7 @@ import os
 
 from micropython import const
 
-from .. import store
+from .. import clock, store
 from . import paths
 from .command import RemoteError
 from .content import digest
@@ -20,6 +20,8 @@ _EVERY = const(8)  # pieces between two acknowledgements
 _SYNC = const(32768)  # bytes that a power cut may take back, at most
 _SILENCE = const(5)  # s without a piece after which the last acknowledgement is said again
 _GONE = const(12)  # times that this happens
+_QUIET = const(10000)  # ms without a piece after which somebody else may have the file
+_AGAIN = const(1000)  # ms after which the host is asked once more to go back
 _SUFFIX = const(14)  # characters of .XXXXXXXX.part
 
 
@@ -28,17 +30,19 @@ class Put:
 
     f = None
     got = 0  # number of the last piece in order
-    odd = 0  # pieces out of order since
+    asked = None  # clock.ms() when the host was told that something is missing
     told = 0  # pieces in order since the last acknowledgement
     loose = 0  # bytes since the last flush
     error = None
     moved = False
 
-    def __init__(self, cmd, part, size):
+    def __init__(self, cmd, path, part, size):
         self.cmd = cmd
+        self.path = path
         self.part = part
         self.size = size
         self.at = 0
+        self.heard = clock.ms()  # the last piece
         self.news = asyncio.Event()  # it has come to its end, good or bad
 
     def piece(self, seq, last, data):
@@ -48,11 +52,9 @@ class Put:
                 self.tell()  # it is all here
             return
         self.moved = True
+        now = self.heard = clock.ms()
         if seq != self.got % _NUMBERS + 1:
-            # Something is missing, or the host repeats what is here: it is told where to go on.
-            if not self.odd % _EVERY or last:
-                self.tell()
-            self.odd += 1
+            self.odd(0 < (seq - self.got) % _NUMBERS < _NUMBERS // 2, last, now)
             return
         n = len(data)
         if n != self.size - self.at and (last or n > self.size - self.at or not n):
@@ -70,12 +72,25 @@ class Put:
             return
         self.at += n
         self.got = seq
-        self.odd = 0
+        self.asked = None
         self.told += 1
         if last:
             self.news.set()
         if last or self.told >= _EVERY:
             self.tell()
+
+    def odd(self, ahead, last, now):
+        # A piece is missing before this one, or it is a repeated one. A number that the host has not heard yet is said
+        # twice, for only one that it knows already means that it has to go back there.
+        if ahead and self.asked is None:
+            if self.told:
+                self.tell()
+        elif not last and self.asked is not None and now - self.asked < _AGAIN:
+            return
+        elif not ahead and not last:
+            return
+        self.asked = now
+        self.tell()
 
     def fail(self, error):
         self.error = error
@@ -134,15 +149,15 @@ async def put(cmd):
     if store.exists(path) and paths.look(path) is None:
         raise RemoteError("isdir", "%s: is a folder" % path)
     remote = cmd.node.remote
-    if path in remote.writing:
-        raise RemoteError("busy", "%s: somebody else is writing it" % path)
-    remote.writing = remote.writing + (path,)
-    it = Put(cmd, part, size)
+    resume = args.get("resume")
+    await _alone(remote, path, resume and part)
+    it = Put(cmd, path, part, size)
+    remote.writing = remote.writing + (it,)
     keep = True
     try:
         _tidy(path, part)
         have = _have(part)
-        it.at = have if args.get("resume") and have <= size else 0
+        it.at = have if resume and have <= size else 0
         room = paths.free(paths.parent(path)) + (0 if it.at else have)
         if size - it.at > room:
             raise RemoteError("space", "%s: %d bytes to come, %d are free" % (path, size - it.at, room))
@@ -170,7 +185,18 @@ async def put(cmd):
         finally:
             if not keep:
                 store.remove(part)
-            remote.writing = tuple(p for p in remote.writing if p != path)
+            remote.writing = tuple([p for p in remote.writing if p is not it])
+
+
+async def _alone(remote, path, part):
+    # Nobody else writes that file now. A host that has lost its session, and goes on in another, takes its file over.
+    for other in remote.writing:
+        if other.path == path and (other.part == part or clock.ms() - other.heard > _QUIET):
+            other.cmd.end("cancelled")
+            await asyncio.sleep_ms(20)
+    for other in remote.writing:
+        if other.path == path:
+            raise RemoteError("busy", "%s: somebody else is writing it" % path)
 
 
 def _have(part):
