@@ -61,7 +61,7 @@ KEYS = (
     # Seconds between signs of life; the broker declares the node `offline` after one and a half times this.
     ("mqtt.keepalive", "int", 60, (5, 65535)),
     # Bytes for an incoming packet; a longer message for an action is refused and logged. Without it, 1024; 512 on an
-    # ESP8266; half as much again with `remote`.
+    # ESP8266; with `remote` half as much again, and 5120 where 120 KB of heap are free.
     ("mqtt.buffer", "int", None, (128, 65535)),
     # How many messages of QoS 1 and 2 may be under way at once.
     ("mqtt.window", "int", 8, (1, 64)),

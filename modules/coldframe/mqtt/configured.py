@@ -1,7 +1,12 @@
 """From the configuration to the MQTT client and the ways to its brokers. Needed once, at the start."""
 
-from coldframe import hal, small
+import gc
 
+from coldframe import hal, small
+from micropython import const
+
+_ROOMY = const(120000)  # bytes of free heap, beside which the buffer for large pieces is nothing
+_LARGE = const(5120)
 _TLS = ("ca", "cert", "key", "server_name")
 
 
@@ -52,7 +57,7 @@ def make_client(node):
     )
 
 
-def buffer_size(node, user=None, password=None):
+def buffer_size(node, user, password):
     """Bytes of the client's buffer, for a node and what it logs in with."""
     c = node.config
     size = c["mqtt.buffer"]
@@ -60,12 +65,17 @@ def buffer_size(node, user=None, password=None):
         size = 512 if small else 1024
         if node.remote:  # files and programs come in pieces of this size
             size += size // 2
-        if c[
-            "remote.insecure"
-        ]:  # mqboard's pieces of 1402 bytes, whatever the board; the rest is for the topic
+            if not small and gc.mem_free() > _ROOMY:
+                # Brokers have some 20 messages under way at once: so many pieces for each round trip.
+                size = _LARGE
+        if c["remote.insecure"]:
+            # mqboard's pieces have 1402 bytes, whatever the board; the rest is for the topic.
             size = max(size, 1536 + len(node.base))
     # Whatever the configuration says, the greeting must fit.
-    return max(size, 96 + sum(len(x.encode()) for x in (node.base, node.id, user, password) if x))
+    size = max(size, 96 + sum(len(x.encode()) for x in (node.base, node.id, user, password) if x))
+    if node.remote:
+        node.remote.buffer = size
+    return size
 
 
 def address(text, path):

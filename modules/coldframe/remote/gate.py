@@ -12,7 +12,7 @@ from time import ticks_cpu, ticks_us
 
 from micropython import const
 
-from .. import bootrecord, clock, forget, hal, log, small
+from .. import bootrecord, clock, hal, log, small
 from ..version import __version__
 
 _MAC = const(16)  # bytes
@@ -146,11 +146,9 @@ class Gate:
 
     def _in(self):
         # The largest body that fits the client's buffer, behind the header and the longest topic of a command.
-        from ..mqtt.configured import buffer_size
-
-        forget("mqtt.configured")
         node = self.node
-        return buffer_size(node) - len(node.base.encode()) - (84 if node.config["mqtt.version"] == 5 else 56)
+        topic = len(node.base.encode()) + (84 if node.config["mqtt.version"] == 5 else 56)
+        return self.remote.buffer - topic
 
     def _out(self):
         # (bytes of body, messages ahead of the acknowledgement) that the heap has room for.
