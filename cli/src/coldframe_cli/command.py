@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 
 REPEAT = (1.5, 3.0, 6.0)  # s until the same bytes are sent again; the last one from then on
 _PING_EVERY = 5.0  # s of silence while a command runs
-_PROOF = 4.0  # s that an answer to a ping may take before a session counts as forgotten
-_AGAIN = 0.8  # s in which further complaints about the same missing piece are about what was on its way already
+_PROOF = 4.0  # s that an answer to a ping may take before a session counts as forgotten;
+_PROOF_TOLD = 1.5  # if the ping itself was answered by the hint that there is no session
+_AGAIN = (
+    0.8  # s in which further complaints about the same missing piece are about what was on its way already
+)
 _STALLED = 3.0  # s without an acknowledgement after which pieces are sent again
 
 
@@ -55,7 +58,8 @@ class Command:
         self._spoke = self._begun  # when we sent the first message, a ping or an acknowledgement last
         self._repeats = 0
         self._pinged: int | None = None
-        self._suspect: float | None = None
+        self._suspect: float | None = None  # since when the device may have forgotten the session
+        self._told = False
         session.link.publish(topic, message)
 
     def cancel(self) -> None:
@@ -73,9 +77,13 @@ class Command:
             got = self.session._next(min(until, time.monotonic() + 0.5))
             if isinstance(got, protocol.Reply) and (reply := self._mine(got)):
                 return reply
-            if isinstance(got, str) and got == "session" and self._suspect is None:
-                self._suspect = time.monotonic()
-                self._ping()
+            if got == "session":
+                # Anybody could have said so: only a ping that stays without an answer proves it.
+                if self._suspect is None:
+                    self._suspect, self._told = time.monotonic(), False
+                    self._ping()
+                else:
+                    self._told = True
             self._watch()
             if time.monotonic() >= until:
                 return None
@@ -194,7 +202,7 @@ class Command:
         now = time.monotonic()
         session = self.session
         heard = max(session.heard, self._begun)
-        if self._suspect is not None and now - self._suspect > _PROOF:
+        if self._suspect is not None and now - self._suspect > (_PROOF_TOLD if self._told else _PROOF):
             session.forget()
             raise SessionLost(
                 f"{session.base}: the device does not know the session any more (a restart?); whether `{self.verb}` "

@@ -27,7 +27,6 @@ OPTIONS: dict[str, Any] = {
         str | None,
         _option(
             "--profile",
-            "-p",
             metavar="NAME",
             help="Which profile of the configuration file. (env: COLDFRAME_PROFILE)",
         ),

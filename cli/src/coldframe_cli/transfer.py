@@ -65,6 +65,7 @@ class _Transfer:
         self.progress = progress
         self.patience = patience
         self.begun = self.moved = time.monotonic()
+        self.silence = min(_SILENCE, patience)
         self.done = 0
 
     def run(self) -> dict:
@@ -118,12 +119,12 @@ class _Put(_Transfer):
     def attempt(self, number: int) -> dict | None:
         resume = number > 0 or (self.resume and self.size >= _AT_ONCE)
         args = {"path": self.path, "size": self.size, "sha256": self.sha256, "resume": resume}
-        command = self.session.start("put", args, more=True, timeout=_SILENCE)
+        command = self.session.start("put", args, more=True, timeout=self.silence)
         at = 0
         if resume:
-            reply = command.next(_SILENCE)
+            reply = command.next(self.silence)
             if reply is None:
-                raise Timeout(f"{self.session.base}: no answer to `put` for {_SILENCE:g} s")
+                raise Timeout(f"{self.session.base}: no answer to `put` for {self.silence:g} s")
             at = int(reply.json().get("at", 0))
             if number == 0:
                 self.resumed = at
@@ -219,7 +220,7 @@ class _Get(_Transfer):
 
     def attempt(self, number: int) -> dict | None:
         begun_at = self.count
-        command = self.session.start("get", {"path": self.path, "offset": begun_at}, timeout=_SILENCE)
+        command = self.session.start("get", {"path": self.path, "offset": begun_at}, timeout=self.silence)
         self.at(self.count, self.total)
 
         def on_data(data: bytes) -> None:
