@@ -1,0 +1,148 @@
+"""Many devices at once, by the command `coldframe`: 500 simulated boards, and what happens to those that fail."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import replace
+
+import pytest
+from coldframe_cli import transfer
+from coldframe_cli.errors import CliError
+from coldframe_cli.fleet import Selection, Target, find
+from coldframe_cli.fleet import run as run_many
+from host.brokers import until
+from host.fleetboards import FleetBoards, coldframe, link, profile, session
+
+MANY = 500
+ATTEMPTS = 3  # at a time that other tests on the same machine may spoil
+
+
+@pytest.fixture
+def few(broker, tmp_path, closing):
+    """Six nodes; `few.run(...)` is the command."""
+    fleet = closing(FleetBoards(tmp_path / "boards", 6, [broker.port]))
+    fleet.start()
+    fleet.run = lambda *args: coldframe(tmp_path / "home", [broker.port], *args)
+    return fleet
+
+
+def rows(result) -> dict[str, dict]:
+    """What --json has told, by the devices' names."""
+    return {row["name"]: row for row in map(json.loads, result.stdout.splitlines())}
+
+
+def test_500_boards(broker, tmp_path, closing):
+    fleet = closing(FleetBoards(tmp_path / "boards", MANY, [broker.port]))
+    fleet.start(240)
+    names = {board.folder.name for board in fleet.boards}
+    took = []
+    for _ in range(ATTEMPTS):
+        begun = time.monotonic()
+        listed = coldframe(tmp_path / "home", [broker.port], "ls", "--json")
+        took.append(time.monotonic() - begun)
+        assert listed.returncode == 0, listed.stderr
+        if took[-1] < 5:
+            break
+    assert {name for name, device in rows(listed).items() if device["state"] == "online"} == names
+    assert min(took) < 5, f"coldframe ls took {took} s"
+
+    data = os.urandom(20 * 1024)
+    (tmp_path / "file.bin").write_bytes(data)
+    source = str(tmp_path / "file.bin")
+    put = coldframe(tmp_path / "home", [broker.port], "fs", "put", source, "/file.bin", "--all", "--json")
+    assert put.returncode == 0, put.stdout[-2000:] + put.stderr
+    done = rows(put)
+    assert set(done) == names
+    assert [board.folder.name for board in fleet.boards if board.get("file.bin") != data] == []
+    assert all(board.running and "Traceback" not in board.console for board in fleet.boards)
+    print(f"{MANY} boards: ls {min(took):.1f} s, 20 KiB put to all in {max(r['seconds'] for r in done.values()):.1f} s")
+
+
+def test_selectors(few, broker):
+    tags = {"roof": ["node-001", "node-00[45]"], "shed": ["no-*"]}
+    mine = replace(profile(broker.port), tags=tags)
+    over = link(broker.port)
+    for selection, expected in (
+        (Selection(everything=True), "012345"),
+        (Selection(names=("node-00[12]", "node-005")), "125"),
+        (Selection(names=(few.base(3).rpartition("/")[2],)), "3"),
+        (Selection(tags=("roof",)), "145"),
+        (Selection(tags=("roof", "shed"), names=("*[12345]",)), "145"),
+        (Selection(boards=("unix", "esp*")), "012345"),
+    ):
+        found = find(selection, over, mine)
+        assert [t.name for t in found] == [f"node-00{i}" for i in expected], selection
+    for selection, said in (
+        (Selection(tags=("garden",)), "it has: roof, shed"),
+        (Selection(tags=("shed",)), "--tag shed: no such device; 6 found"),
+        (Selection(boards=("ESP*",)), "no such device"),
+    ):
+        with pytest.raises(CliError, match=said):
+            find(selection, over, mine)
+    over.close()
+
+
+def test_selectors_of_a_command(few, tmp_path):
+    table = few.run("eval", "--all", "node.name")
+    assert table.returncode == 0, table
+    names = sorted(board.folder.name for board in few.boards)
+    assert [line.split()[:2] for line in table.stdout.splitlines()[1:]] == [[n, f"'{n}'"] for n in names]
+    # A pattern as the device means the same as --name.
+    assert set(rows(few.run("ping", "node-00[01]", "--json"))) == {"node-000", "node-001"}
+    config = tmp_path / "home" / ".config" / "coldframe" / "config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text('[profiles.default]\ntags = { roof = ["node-001", "node-00[45]"] }\n')
+    assert set(rows(few.run("--json", "ping", "--tag=roof"))) == {"node-001", "node-004", "node-005"}
+
+
+def test_those_that_failed_are_done_later(few):
+    few.boards[1].stop()
+    few.boards[4].stop()
+    few.run("ls")  # the broker has noticed
+    put = few.run("exec", "--all", "open('/done', 'a').write('x')", "--json", "--jobs", "3")
+    assert put.returncode == 6
+    told = rows(put)
+    assert {name for name, row in told.items() if not row["ok"]} == {"node-001", "node-004"}
+    assert {row["error"]["code"] for row in told.values() if not row["ok"]} <= {"offline", "timeout"}
+    assert "4 of 6 devices done; the same with --failed tries these again" in put.stderr
+    few.boards[1].start()
+    until(lambda: few.boards[1].console.count(": up") == 2, "the node")
+    again = few.run("exec", "--failed", "open('/done', 'a').write('x')", "--json", "--timeout", "2")
+    assert again.returncode == 6
+    assert {name: row["ok"] for name, row in rows(again).items()} == {"node-001": True, "node-004": False}
+    few.boards[4].start()
+    until(lambda: few.boards[4].console.count(": up") == 2, "the node")
+    assert few.run("exec", "--failed", "open('/done', 'a').write('x')").returncode == 0
+    assert [board.get("done") for board in few.boards] == [b"x"] * 6
+    nothing = few.run("exec", "--failed", "1")
+    assert nothing.returncode == 2 and "--failed: there is none" in nothing.stderr
+
+
+def test_errors_of_the_devices_are_failures(few):
+    got = few.run("eval", "--all", "1 // (node.name != 'node-002')", "--json")
+    assert got.returncode == 6
+    failed = {name: row["error"]["text"] for name, row in rows(got).items() if not row["ok"]}
+    assert list(failed) == ["node-002"] and "ZeroDivisionError" in failed["node-002"]
+    shown = few.run("eval", "--all", "1 // (node.name != 'node-002')")
+    assert shown.returncode == 6 and "ZeroDivisionError" in shown.stdout.splitlines()[-1]
+
+
+def test_so_many_at_a_time(few, broker):
+    over = link(broker.port)
+    at_work, most = [], []
+
+    def work(target):
+        at_work.append(target)
+        most.append(len(at_work))
+        with session(over, target.base) as remote:
+            transfer.put(remote, b"x" * 5000, "/x")
+        at_work.remove(target)
+        return target.name
+
+    targets = [Target(few.base(i % 6), f"{i}") for i in range(6)]
+    results = run_many(targets, work, 2)
+    over.close()
+    assert [result.value for result in results] == [target.name for target in targets]
+    assert max(most) == 2
