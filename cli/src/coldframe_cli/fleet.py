@@ -136,7 +136,10 @@ def find(selection: Selection, link: Link, profile: Profile, wait: float = 3.0) 
     for tag in selection.tags:
         patterns(profile, tag)
     known = devices.find(link, profile, ask=True, wait=wait)
-    found = [Target(d.base, d.name, d.state) for d in known if selection.matches(d, profile)]
+    states = {device.base: device.state for device in known}
+    _name(known, profile)
+    found = [Target(d.base, d.name, states[d.base]) for d in known if selection.matches(d, profile)]
+    found.sort(key=lambda target: (target.name.casefold(), target.base))
     if not found:
         raise CliError(
             f"{selection}: no such device; {len(known) or 'none'} found below {profile.base} at {link.broker}",
@@ -223,28 +226,54 @@ def _one(target: Target, work: Callable[[Target], Any]) -> Result:
     return result
 
 
-# What failed last
+# What is remembered from one command to the next
+
+
+def _file(what: str, profile: Profile) -> Path:
+    name = "".join(c if c.isalnum() or c in "-_" else "_" for c in profile.name or "default")
+    return Path(platformdirs.user_state_dir("coldframe")) / f"{what}-{name}.json"
+
+
+def _write(path: Path, value: Any) -> bool:
+    new = path.with_suffix(f".{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        new.replace(path)
+    except OSError:
+        return False
+    return True
+
+
+def _name(known: Sequence[Device], profile: Profile) -> None:
+    # A device that is offline does not tell its name and board. It is to be one of those that are meant nevertheless,
+    # and to be shown as one that could not be reached: so they are taken from what it has told before.
+    path = _file("names", profile)
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+        kept = {str(base): dict(told) for base, told in before.items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        before, kept = None, {}
+    for device in known:
+        if device.info:
+            kept[device.base] = {key: device.info.get(key) for key in ("name", "id", "board")}
+        else:
+            device.info = dict(kept.get(device.base, {}))
+    if kept != before:
+        _write(path, kept)
 
 
 def record_file(profile: Profile) -> Path:
     """Where the devices are kept on which the last command failed."""
-    name = "".join(c if c.isalnum() or c in "-_" else "_" for c in profile.name or "default")
-    return Path(platformdirs.user_state_dir("coldframe")) / f"failed-{name}.json"
+    return _file("failed", profile)
 
 
 def remember(profile: Profile, results: Iterable[Result]) -> Path | None:
     """Keep the devices that failed, for --failed. Returns the file; None if it cannot be written."""
     path = record_file(profile)
     failed = [{"base": r.target.base, "name": r.target.name, "error": r.error} for r in results if not r.ok]
-    text = json.dumps({"when": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "failed": failed}, indent=1)
-    new = path.with_suffix(f".{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new.write_text(text + "\n", encoding="utf-8")
-        new.replace(path)
-    except OSError:
-        return None
-    return path
+    kept = _write(path, {"when": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "failed": failed})
+    return path if kept else None
 
 
 def recall(profile: Profile) -> list[tuple[str, str]]:
