@@ -19,6 +19,9 @@ _PROOF_TOLD = 1.5  # if the ping itself was answered by the hint that there is n
 _AGAIN = (
     0.8  # s in which further complaints about the same missing piece are about what was on its way already
 )
+_QUIET = (
+    0.9  # s without an acknowledgement after which the device is asked whether it still knows the session
+)
 _STALLED = 3.0  # s without an acknowledgement after which pieces are sent again
 
 
@@ -100,9 +103,17 @@ class Command:
                 if self._unacknowledged:
                     self.acknowledge()  # an earlier one may have been lost
             elif reply.last:
-                return reply.json()
+                return self.json(reply)
             elif reply.sequence is not None:
                 self.take(reply, on_data, on_lost)
+
+    def json(self, reply: protocol.Reply) -> dict:
+        """The JSON object in a message. Raises DeviceError if it is none."""
+        try:
+            return reply.json()
+        except protocol.BadMessage:
+            text = f"{self.verb}: expected a JSON object from the device, got {reply.body[:60]!r}"
+            raise DeviceError("error", text) from None
 
     def take(
         self,
@@ -180,8 +191,13 @@ class Command:
                         on_progress(n)
                 elif n == acknowledged and sent > n and now - returned > _AGAIN:
                     returned, sent, moved = now, n, now
-            elif now - moved > _STALLED and self.session.link.connected:
+            elif not self.session.link.connected:
+                continue
+            elif now - moved > _STALLED:
                 sent, moved = acknowledged, now
+            elif now - max(moved, self._spoke) > _QUIET:
+                self._spoke = now
+                self._ping()  # whether it still knows us
 
     # Watching
 
@@ -194,7 +210,7 @@ class Command:
             return None
         self._suspect = None
         if reply.error:
-            told = reply.json()
+            told = self.json(reply)
             raise DeviceError(str(told.get("code", "error")), str(told.get("text", "")))
         return reply
 

@@ -19,6 +19,7 @@ SEQUENCES = 0x8000  # sequence numbers have 15 bits and wrap
 SINGLE = b"\xff\xff"
 _LAST = 0x8000
 _MAGIC = b"CF1"
+_HINT_MAX = 200  # bytes
 _SESSION_CHARACTERS = string.ascii_letters + string.digits + "-_"
 
 
@@ -165,7 +166,11 @@ def reply(key: bytes, topic: str, message: bytes) -> Reply:
 
 def hint(topic: str, message: bytes) -> str | None:
     """The code of an unauthenticated hint ("session", "stale", "key", "busy", "size"); None if it is none."""
-    if topic.rsplit("/", 2)[-2] != "err" or not message.startswith(SINGLE + bytes(8)):
+    if (
+        topic.rsplit("/", 2)[-2] != "err"
+        or not message.startswith(SINGLE + bytes(8))
+        or len(message) > _HINT_MAX
+    ):
         return None
     try:
         return str(_json(message[10:])["code"])
@@ -206,7 +211,7 @@ def _hmac(key: bytes, message: bytes) -> bytes:
 def _json(text: bytes) -> dict:
     try:
         value = json.loads(text.decode())
-    except ValueError:
+    except (ValueError, RecursionError):
         raise BadMessage("not JSON") from None
     if not isinstance(value, dict):
         raise BadMessage("not a JSON object")

@@ -225,7 +225,7 @@ class Session:
     def close(self) -> None:
         """Say good-bye; nothing is waited for."""
         if self._keys is not None and self.link.connected:
-            self.send("close", 0, True, b"{}").wait_for_publish(1.0)
+            self.send("close", 0, True, b"{}")
         self._keys = None
         self._stop()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -85,7 +86,8 @@ class _Transfer:
                 if error.code == "busy":
                     time.sleep(_BUSY)
             except KeyboardInterrupt:
-                self.session.cancel()
+                with contextlib.suppress(CliError):
+                    self.session.cancel()
                 raise
             else:
                 if result is not None:
@@ -125,7 +127,7 @@ class _Put(_Transfer):
             reply = command.next(self.silence)
             if reply is None:
                 raise Timeout(f"{self.session.base}: no answer to `put` for {self.silence:g} s")
-            at = int(reply.json().get("at", 0))
+            at = int(command.json(reply).get("at", 0))
             if number == 0:
                 self.resumed = at
         self.at(at, self.size)
@@ -139,7 +141,7 @@ class _Put(_Transfer):
         result = None
         for reply in command.push(read, count, lambda n: self.at(min(self.size, at + n * piece), self.size)):
             if reply.last:
-                result = reply.json()
+                result = command.json(reply)
         if result is None:
             result = command.finish()
         self.at(self.size, self.size)
@@ -269,7 +271,10 @@ def listing(session: Session, path: str = "/", *, recursive: bool = False, sha: 
     data = bytearray()
     args = {"path": path, "recursive": recursive, "sha": sha}
     session.call("ls", args, timeout=60.0, on_data=data.extend, on_lost=_incomplete)
-    return sorted(protocol.json_lines(bytes(data)), key=lambda row: row[0])
+    try:
+        return sorted(protocol.json_lines(bytes(data)), key=lambda row: row[0])
+    except (protocol.BadMessage, LookupError, TypeError):
+        raise DeviceError("error", f"{path}: expected a list of names from the device") from None
 
 
 def _incomplete(count: int) -> None:

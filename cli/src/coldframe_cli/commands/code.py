@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 
 from .. import context
-from ..errors import FAILED, CliError
+from ..errors import FAILED, CliError, DeviceError
 from ..options import DeviceArgument
 from ..session import Session
+
+_SILENCE = 30.0  # s
 
 _Device = Annotated[str, DeviceArgument]
 _Limit = Annotated[
@@ -27,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 def eval_(
     device: _Device,
-    expression: Annotated[str, typer.Argument(help="A Python expression, such as 'node.uptime()'.")],
+    expression: Annotated[str, typer.Argument(help="A Python expression, such as node.name.")],
     limit: _Limit = None,
 ) -> None:
     """Evaluate an expression on a device and show its value.
@@ -89,7 +91,14 @@ def execute(session: Session, verb: str, code: str, limit: float | None, *, show
         show(f"\n[{count} messages of the output were lost]\n".encode())
 
     args = {} if limit is None else {"limit": limit}
-    told = session.call(verb, args, code.encode(), timeout=30.0, on_data=on_data, on_lost=on_lost)
+    silence = max(_SILENCE, (limit or 0) + 10.0)  # code may keep the device from answering
+    data = code.encode("utf-8", "surrogateescape")
+    try:
+        told = session.call(verb, args, data, timeout=silence, on_data=on_data, on_lost=on_lost)
+    except DeviceError as error:  # "limit", for one: what it has said until then counts
+        if not keep:
+            raise
+        told = {"ok": False, "error": error.text, "code": error.code}
     if tail != b"\n":
         show(b"\n")
     if not keep:
