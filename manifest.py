@@ -96,7 +96,7 @@ SETUP = (
     "result.py",
     "trial.py",
 )
-HAL = ("__init__.py", "dog.py", "facts.py", "image.py", "more.py", "sleep.py", "words.py")
+HAL = ("__init__.py", "dog.py", "facts.py", "image.py", "more.py", "sleep.py", "ticker.py", "words.py")
 MQTT = (
     "__init__.py",
     "answers.py",
@@ -133,6 +133,8 @@ REMOTE = (
     "paths.py",
     "plain.py",
     "put.py",
+    "run.py",
+    "runner.py",
     "session.py",
 )
 COMPONENTS = (

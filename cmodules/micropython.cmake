@@ -2,3 +2,4 @@
 # (the make ports take the folder itself and find each module's micropython.mk).
 include(${CMAKE_CURRENT_LIST_DIR}/mqttpacket/micropython.cmake)
 include(${CMAKE_CURRENT_LIST_DIR}/ringlog/micropython.cmake)
+include(${CMAKE_CURRENT_LIST_DIR}/runcode/micropython.cmake)

@@ -2,7 +2,7 @@
 
 Here is what every start needs, the same for all chips; the one file of this chip that is imported at the end replaces
 what is not. What is needed now and then is in more.py, which is imported when it is asked for: soft_reset(),
-deepsleep(ms), bootloader(), led(on), uart(config), watchdog(timeout), later(delay, function), interrupt(),
+deepsleep(ms), bootloader(), led(on), uart(config), watchdog(timeout), later(delay, function), ticks(), interrupt(),
 note_restarts(); and so are pins(), board(), commit() in image.py. deepsleep() and what is kept over it are in sleep.py.
 """
 

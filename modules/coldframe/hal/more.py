@@ -166,6 +166,16 @@ def later(delay, function):
     return True
 
 
+def ticks(period, function):
+    """Call function(_) every period milliseconds, whatever program runs, until deinit() of what this returns.
+
+    Uses the watchdog's timer where the chip has few. None where there is no timer.
+    """
+    from .ticker import start
+
+    return start(period, function)
+
+
 def interrupt():
     """Raise KeyboardInterrupt in the program that runs, from within a timer's callback, as its very last action.
 

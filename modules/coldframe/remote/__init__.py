@@ -23,6 +23,7 @@ class Remote:
     refused = 0
     writing = ()
     buffer = 512  # bytes of an incoming packet, at most; see mqtt/configured.py
+    running = None  # coldframe.remote.runner.Runner while code of a host's runs
     gate = None  # coldframe.remote.gate.Gate while somebody is about
     plain = None  # coldframe.remote.plain.Plain, with remote.insecure
 
