@@ -43,7 +43,8 @@ def make_node(tmp_path: Path, broker: Mosquitto) -> Iterator[MakeNode]:
         board = SimBoard(image(which), folder, unique_id=ID, heap=heap, options=options)
         made.append(board)
         config.setdefault("remote", {"keys": [{"name": "me", "key": KEY}, READER]})
-        config.setdefault("mqtt", {"host": "127.0.0.1", "port": broker.port})
+        # Many small pieces, as on a small board.
+        config.setdefault("mqtt", {"host": "127.0.0.1", "port": broker.port, "buffer": 1536})
         board.put("config.json", config)
         for name, data in (files or {}).items():
             board.put(name, data)
