@@ -21,6 +21,7 @@ _JOIN = const(4000)  # ms for the fast way into the network
 _PROOF = const(6000)  # ms after it in which the broker must have answered
 _LOOK = const(20)  # ms between two looks at what a wake waits for
 _DISCOVER = const(48)  # wakes between two times that the node introduces itself anew
+_TRIAL = const(10)  # s that a sleep may last while a new configuration is on trial
 _GRACE = const(3)  # s after the limit that the orderly end may take
 _NONE = bytes(4)
 _NOWHERE = (0, 0, bytes(6), _NONE, _NONE, _NONE, _NONE)  # what is remembered of a network, when nothing is
@@ -325,7 +326,7 @@ class Power:
             seconds = max(seconds, min(c["power.sleep_max"], seconds << min(self.outages, 16)))
         if c["power.jitter"]:
             seconds += getrandbits(24) % (c["power.jitter"] + 1)
-        return seconds
+        return min(seconds, _TRIAL) if self.node.trying else seconds
 
     def _counting(self):
         # Whether some topic is not read on each wake.

@@ -54,8 +54,11 @@ async def watch(node, note):
     after = (clock.ms() - begun) // 1000
     if not heard.is_set():
         why = "the broker was not reached within %d s" % limit
-        if node.client and node.client.why:
-            why += ": %s" % node.client.why
+        client = node.client
+        if client and client.up.is_set():
+            why = "the broker did not send back a message on ./WATCHDOG within %d s" % limit
+        elif client and client.why:
+            why += ": %s" % client.why
         return _back(node, note, why, after)
     node.unsubscribe("./WATCHDOG", hear)
     configtrial.keep(note, after)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,66 @@ def test_wrong_wifi_password(tmp_path: Path) -> None:
         bench.board.stop()
         bench.peer.close()
         bench.broker.stop()
+
+
+def test_a_broker_that_sends_nothing_back(bench: Bench, tmp_path: Path) -> None:
+    """To be connected is not enough: what the account may not subscribe to would never be heard."""
+    other = Mosquitto(tmp_path / "other")
+    rules = tmp_path / "other" / "acl"
+    rules.write_text("topic readwrite #\ntopic deny +/+/WATCHDOG\n")
+    config = tmp_path / "other" / "mosquitto.conf"
+    config.write_text(f"{config.read_text()}acl_file {rules}\n")
+    other.start()
+    try:
+        bench.make()
+        before = bench.apply({"mqtt": {"port": other.port}})
+        bench.board.wait_for(f"{other.port}: up", DEADLINE)
+        result = bench.result()
+        assert result["state"] == "failed" and "did not send back" in result["why"]
+        assert bench.board.get("config.json") == before
+    finally:
+        other.stop()
+
+
+def test_a_program_without_a_node(bench: Bench) -> None:
+    """A main.py that starts no node with the new settings: a timer ends the trial."""
+    program = """
+        import time
+        from coldframe import Node, config
+        if config.load()[0]["name"] == "bad":
+            while True:
+                time.sleep(1)
+        node = Node()
+        import app
+        app.setup(node)
+        node.run()
+    """
+    bench.board.put("main.py", textwrap.dedent(program))
+    bench.make()
+    before = bench.apply({"name": "bad"})
+    result = bench.result()
+    assert result["state"] == "failed" and result["why"] == "no node has come up to reach its broker"
+    assert bench.board.get("config.json") == before
+    bench.online(2)
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_battery(bench: Bench, good: bool) -> None:
+    """A device that sleeps most of the time tries it while it is awake."""
+    bench.board.world(networks=[FARM])
+    bench.make(wifi={"networks": [{"ssid": FARM["ssid"], "password": FARM["password"]}]})
+    power = {"mode": "battery", "sleep": 600, "awake_limit": 10}
+    changes = {"power": power, **({} if good else {"mqtt": {"port": free_port()}})}
+    before = bench.apply(changes, 120)
+    if good:
+        assert bench.result()["state"] == "kept"
+        bench.board.wait_for("sleeping for 600 s", DEADLINE)
+    else:
+        for _ in range(3):
+            bench.board.wait_for("sleeping for 10 s", DEADLINE)
+        result = bench.result()
+        assert result["state"] == "failed" and result["why"] == "3 starts without its broker"
+        assert bench.board.get("config.json") == before
 
 
 def test_crash(bench: Bench) -> None:

@@ -52,7 +52,7 @@ async def _run(cmd, lowest, count, since):
     lost = 0
     own = first  # records of the connection before this number were written while lines were sent
     at = reader.seq
-    fresh = False
+    fresh = started = False
     while True:
         if not reader.next():
             if before or not args.get("follow"):
@@ -65,9 +65,12 @@ async def _run(cmd, lowest, count, since):
             continue
         if before and reader.seq >= first:
             break
-        if since or at != reader.seq:
-            lost += reader.lost
+        gone = reader.lost if since or started else 0  # a reader that begins has missed nothing
+        started = True
+        lost += gone
         at = reader.seq + 1
+        if gone:
+            await cmd.write(" ... %d lines lost\n" % gone)
         if reader.level < lowest:
             continue
         if skip:
