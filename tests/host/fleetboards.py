@@ -101,11 +101,24 @@ def session(over: Link, base: str) -> Session:
 
 
 def coldframe(
-    home: Path, ports: list[int], *args: str, deadline: float = 120.0
+    home: Path, ports: list[int], *args: str, deadline: float = 120.0, stdin: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Run the command `coldframe` as a user does. home: where it keeps what it remembers, and looks for profiles."""
+    return subprocess.run(
+        [sys.executable, "-m", "coldframe_cli", *args],
+        env=environment(home, ports),
+        cwd=home,
+        text=True,
+        capture_output=True,
+        timeout=deadline,
+        input=stdin,
+    )
+
+
+def environment(home: Path, ports: list[int]) -> dict[str, str]:
+    """What the command needs to know, as a user may give it."""
     home.mkdir(exist_ok=True)
-    environment = {
+    return {
         "PATH": os.environ["PATH"],
         "HOME": str(home),
         "LANG": "C.UTF-8",
@@ -113,12 +126,3 @@ def coldframe(
         "COLDFRAME_BROKER": ",".join(f"127.0.0.1:{port}" for port in ports),
         "COLDFRAME_KEY": KEY,
     }
-    return subprocess.run(
-        [sys.executable, "-m", "coldframe_cli", *args],
-        env=environment,
-        cwd=home,
-        text=True,
-        capture_output=True,
-        timeout=deadline,
-        stdin=subprocess.DEVNULL,
-    )

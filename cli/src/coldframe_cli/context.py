@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from . import devices, profiles
 from .errors import CliError, Timeout
@@ -26,6 +27,8 @@ class Context:
         self._profile: Profile | None = None
         self._link: Link | None = None
         self._out: Output | None = None
+        self._input: bytes | None = None
+        self._input_lock = threading.Lock()
 
     @property
     def json(self) -> bool:
@@ -36,6 +39,17 @@ class Context:
     def timeout(self) -> float:
         """s of silence after which a device counts as unreachable."""
         return float(self.options.get("timeout") or 10.0)
+
+    def standard_input(self) -> bytes:
+        """All of the standard input; the same at each call, and for each of many devices."""
+        with self._input_lock:
+            if self._input is None:
+                self._input = sys.stdin.buffer.read()
+            return self._input
+
+    def own_place(self, local: str | None) -> str | None:
+        """Where on this computer something of the device is to be written: for one of many, a folder in ``local``."""
+        return local
 
     @property
     def out(self) -> Output:
@@ -127,15 +141,18 @@ class Context:
 class One(Context):
     """The context of a command in one of the threads that run it for many devices. It shares the connection.
 
-    Args: parent: that of the whole; base, name: of the device; out: takes what the command would show.
+    Args: parent: that of the whole; base, name: of the device; out: takes what the command would show; folder: for what
+    is fetched from it, a name that no other device has.
     """
 
-    def __init__(self, parent: Context, base: str, name: str, out: Output) -> None:
+    def __init__(self, parent: Context, base: str, name: str, out: Output, folder: str) -> None:
         super().__init__()
         self.options = {**parent.options, "json": True}
         self._profile = parent.profile
         self._link = parent.link()
         self._out = out
+        self._parent = parent
+        self._folder = folder
         self._base = base
         self._name = name
         self._open: Session | None = None
@@ -150,6 +167,16 @@ class One(Context):
         finally:
             self._open = None
             session.close()
+
+    def standard_input(self) -> bytes:
+        return self._parent.standard_input()
+
+    def own_place(self, local: str | None) -> str | None:
+        if local == "-":
+            return local
+        place = Path(local or ".") / self._folder
+        place.mkdir(parents=True, exist_ok=True)
+        return f"{place}/"
 
     def cancel(self) -> None:
         """End what runs on the device. From another thread."""
@@ -177,18 +204,6 @@ def one(context: One) -> Iterator[One]:
         yield context
     finally:
         del _own.context
-
-
-_input: list[str] = []
-_input_lock = threading.Lock()
-
-
-def standard_input() -> str:
-    """All of the standard input as text; the same for all threads."""
-    with _input_lock:
-        if not _input:
-            _input.append(sys.stdin.read())
-        return _input[0]
 
 
 def begin() -> Context:

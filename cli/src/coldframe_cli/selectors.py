@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+from collections import Counter
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -129,11 +130,12 @@ def each(selection: fleet.Selection, jobs: int, work: Callable[[fleet.Target], A
     """Run a command's function for each device, show what came of it, and end with the exit code for it."""
     now = context.current()
     targets = fleet.find(selection, now.link(), now.profile)
+    folders = _folders(targets)
     contexts: set[context.One] = set()  # of those at work
 
     def one(target: fleet.Target) -> Any:
         out = Collector()
-        with context.one(context.One(now, target.base, target.name, out)) as own:
+        with context.one(context.One(now, target.base, target.name, out, folders[target.base])) as own:
             contexts.add(own)
             try:
                 work(target)
@@ -172,6 +174,20 @@ def each(selection: fleet.Selection, jobs: int, work: Callable[[fleet.Target], A
         raise typer.Exit(INTERRUPTED)
     if bad:
         raise typer.Exit(SOME_FAILED)
+
+
+def _folders(targets: list[fleet.Target]) -> dict[str, str]:
+    # A device tells its name itself: it is not to choose where its files are written.
+    names = {target.base: _tame(target.name) for target in targets}
+    taken = Counter(name.casefold() for name in names.values())
+    return {
+        base: name if name and taken[name.casefold()] == 1 else _tame(base.replace("/", "_"))
+        for base, name in names.items()
+    }
+
+
+def _tame(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_. " else "_" for c in name).strip(". ")
 
 
 class Collector(Output):

@@ -45,7 +45,11 @@ def exec_(
     limit: _Limit = None,
 ) -> None:
     """Run Python statements on a device and show what they print."""
-    _run(device, "exec", context.standard_input() if code == "-" else code, limit)
+    try:
+        code = _input() if code == "-" else code
+    except UnicodeDecodeError as error:
+        raise CliError(f"standard input: expected Python code in UTF-8: {error}") from None
+    _run(device, "exec", code, limit)
 
 
 def run(
@@ -55,12 +59,16 @@ def run(
 ) -> None:
     """Run a Python file of this computer on a device, without storing it there."""
     try:
-        code = context.standard_input() if str(file) == "-" else file.read_text(encoding="utf-8")
+        code = _input() if str(file) == "-" else file.read_text(encoding="utf-8")
     except OSError as error:
         raise CliError(f"{file}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise CliError(f"{file}: expected Python code in UTF-8: {error}") from None
     _run(device, "exec", code, limit)
+
+
+def _input() -> str:
+    return context.current().standard_input().decode("utf-8")
 
 
 def _run(device: str, verb: str, code: str, limit: float | None) -> None:

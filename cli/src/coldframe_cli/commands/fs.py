@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -108,8 +107,12 @@ def get(
     ] = False,
     resume: _Resume = True,
 ) -> None:
-    """Fetch a file, or with -r a folder, from the device."""
+    """Fetch a file, or with -r a folder, from the device.
+
+    From many devices, each into a folder of its own with the device's name.
+    """
     now = context.current()
+    local = now.own_place(local)
     with now.session(device) as session:
         stat = session.call("stat", {"path": path}, timeout=now.timeout)
         if stat.get("dir"):
@@ -168,7 +171,7 @@ def put(
     target = path or "/" + here.name
     if target.endswith("/"):
         target += here.name if local != "-" else ""
-    source = sys.stdin.buffer.read() if local == "-" else here
+    source = now.standard_input() if local == "-" else here
     with now.session(device) as session:
         told = _put(session, source, target, resume)
     now.out.value({"path": target, **told})
