@@ -20,6 +20,7 @@ BLOCKS = 64
 SIZE = 40_000  # more than one flush on the way
 ID = "00000000000000c0"
 BASE = f"coldframe/{ID}"
+AVAILABLE = f"{BASE}/available"
 KEY = "a key of the owner's alone"
 
 # Gives put its pieces without a network between: a cut at each write of it takes a quarter of a second this way.
@@ -161,13 +162,12 @@ def test_power_cut_in_a_session(tmp_path: Path, broker: Mosquitto, cut: int) -> 
     files = {"config.json": json.dumps(config).encode(), "f": OLD}
     flash.write_bytes(fsimage.make_image(files, 4096, BLOCKS))
     new = content(7, SIZE)
-    peer = Peer(broker.port, [f"{BASE}/reply/#", f"{BASE}/available"])
+    peer = Peer(broker.port, [f"{BASE}/reply/#", AVAILABLE])
     try:
         for boots, options in enumerate((("--cut", str(cut)), ()), 1):
             with SimBoard(image(), tmp_path, unique_id=ID, options=("--lfs", "flash.img", *options)) as board:
                 board.start()
-                online = f"{BASE}/available"
-                until(lambda n=boots: peer.payloads(online).count(b"online") == n, "the node", DEADLINE)
+                until(lambda n=boots: peer.payloads(AVAILABLE).count(b"online") == n, "the node", DEADLINE)
                 it = Files(RemoteHost(peer, BASE, KEY).open())
                 now = it.get("f")[0]
                 assert now == OLD or not options and now == new

@@ -208,10 +208,8 @@ class Command:
             code, text = await self._work()
         except asyncio.CancelledError:
             code = self._ended or "cancelled"
-            text = "%s was ended" % self.verb
+            text = "%s: the host has been silent" % self.verb if code == "gone" else "%s was ended" % self.verb
         self.started = True
-        if code == "gone":
-            text = "no acknowledgement for 30 s"
         kind = "out"
         if code:
             logger.warning("%s %s failed: %s %s", session.key_name, self.verb, code, text)

@@ -20,7 +20,7 @@ _EVERY = const(8)  # pieces between two acknowledgements
 _SYNC = const(32768)  # bytes that a power cut may take back, at most
 _SILENCE = const(5)  # s without a piece after which the last acknowledgement is said again
 _GONE = const(12)  # times that this happens
-_QUIET = const(10000)  # ms without a piece after which somebody else may have the file
+_QUIET = const(5000)  # ms without a piece after which somebody else may have the file
 _AGAIN = const(1000)  # ms after which the host is asked once more to go back
 _SUFFIX = const(14)  # characters of .XXXXXXXX.part
 
@@ -192,7 +192,7 @@ async def _alone(remote, path, part):
     # Nobody else writes that file now. A host that has lost its session, and goes on in another, takes its file over.
     for other in remote.writing:
         if other.path == path and (other.part == part or clock.ms() - other.heard > _QUIET):
-            other.cmd.end("cancelled")
+            other.cmd.end("gone")
             await asyncio.sleep_ms(20)
     for other in remote.writing:
         if other.path == path:
