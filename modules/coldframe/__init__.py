@@ -83,9 +83,11 @@ _KINDS = (
     ("Text", "topicset"),
 )
 
-# On a small heap garbage is collected early, or what stays would lie all over it and leave no large block.
-small = hasattr(gc, "threshold") and gc.mem_alloc() + gc.mem_free() < 49152
-if small:
+# On a small heap garbage is collected early, or what stays would lie all over it and leave no large block. On a larger
+# one there is no need; one of 64 KB, of which 20 are free, has no block of 1.5 KB then (a message), so it is one, too.
+_heap = gc.mem_alloc() + gc.mem_free() if hasattr(gc, "threshold") else 1 << 20
+small = _heap < 49152
+if _heap < 98304:
     gc.threshold(1024)
 
 node = None  # the node that was made last, or None

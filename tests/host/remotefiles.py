@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,10 @@ class Files:
 
     host: RemoteHost
     seen: int = 0  # of the peer's messages
+
+    def __post_init__(self) -> None:
+        # Or an acknowledgement waits for 40 ms for company.
+        self.host.peer.client.socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def reply(self, ref: int, deadline: float) -> Reply | None:
         """The next message that belongs to the command with that counter; None if there is none in so many seconds."""
