@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -13,11 +14,16 @@ from ..options import DeviceArgument
 from ..session import Session
 
 _SILENCE = 30.0  # s
+_NAME = 64  # bytes of a name that the device takes
 
 _Device = Annotated[str, DeviceArgument]
 _Limit = Annotated[
     float | None,
-    typer.Option(min=0.1, metavar="S", help="End the code on the device after that many seconds."),
+    typer.Option(
+        min=0.0,
+        metavar="S",
+        help="End the code on the device after that many seconds: 60 unless told; 0: never.",
+    ),
 ]
 
 
@@ -64,25 +70,35 @@ def run(
         raise CliError(f"{file}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise CliError(f"{file}: expected Python code in UTF-8: {error}") from None
-    _run(device, "exec", code, limit)
+    _run(device, "exec", code, limit, "stdin" if str(file) == "-" else file.name)
 
 
 def _input() -> str:
     return context.current().standard_input().decode("utf-8")
 
 
-def _run(device: str, verb: str, code: str, limit: float | None) -> None:
+def _run(device: str, verb: str, code: str, limit: float | None, name: str | None = None) -> None:
     now = context.current()
     with now.session(device) as session:
-        told = execute(session, verb, code, limit, show=now.out.raw, keep=now.json)
+        told = execute(session, verb, code, limit, show=now.out.raw, keep=now.json, name=name)
     now.out.value(told)
     if not told["ok"]:
         raise typer.Exit(FAILED)
 
 
-def execute(session: Session, verb: str, code: str, limit: float | None, *, show, keep: bool = False) -> dict:
+def execute(
+    session: Session,
+    verb: str,
+    code: str,
+    limit: float | None,
+    *,
+    show: Callable[[bytes], None],
+    keep: bool = False,
+    name: str | None = None,
+) -> dict:
     """Run ``code`` by ``verb`` ("eval" or "exec"), giving its output to ``show`` as it comes.
 
+    Args: limit: s until the device ends it, None: its own limit of a minute, 0: none; name: what tracebacks call it.
     Returns {"ok", "ms", "error" if there was one}, and with ``keep`` also "output" and, of eval, "value".
     """
     kept = bytearray()
@@ -98,7 +114,9 @@ def execute(session: Session, verb: str, code: str, limit: float | None, *, show
     def on_lost(count: int) -> None:
         show(f"\n[{count} messages of the output were lost]\n".encode())
 
-    args = {} if limit is None else {"limit": limit}
+    args: dict = {} if limit is None else {"limit": limit}
+    if name is not None:
+        args["name"] = name.encode()[:_NAME].decode("utf-8", "ignore")
     silence = max(_SILENCE, (limit or 0) + 10.0)  # code may keep the device from answering
     data = code.encode("utf-8", "surrogateescape")
     try:

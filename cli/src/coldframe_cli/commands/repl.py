@@ -68,7 +68,7 @@ def repl(
 def _run(session: Session, code: str, out: Output) -> None:
     verb = "eval" if _is_expression(code) else "exec"
     try:
-        execute(session, verb, code.strip() if verb == "eval" else code, None, show=out.raw)
+        execute(session, verb, code.strip() if verb == "eval" else code, 0, show=out.raw)
     except KeyboardInterrupt:
         out.note("KeyboardInterrupt", style="yellow")
     except CliError as error:
@@ -161,7 +161,8 @@ def _terminal(session: Session, lock: threading.Lock, keep: bool) -> Callable[[]
     def read() -> str | None:
         while True:
             try:
-                return prompt.prompt(_PROMPT).rstrip()
+                # In the terminal's raw mode Ctrl-C is a key; a signal comes only outside of it.
+                return prompt.prompt(_PROMPT, handle_sigint=False).rstrip()
             except KeyboardInterrupt:
                 continue  # the line is thrown away
             except EOFError:
