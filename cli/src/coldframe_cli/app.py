@@ -17,7 +17,10 @@ from .options import App
 COMMANDS = (
     "devices",
     "info",
+    "config",
+    "params",
     "logs",
+    "admin",
     "code",
     "repl",
     "fs",
@@ -31,7 +34,7 @@ COMMANDS = (
 
 app = App(
     help="Work with boards that run the Coldframe firmware.",
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )

@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from . import completion
 from .errors import BrokerError
 from .profiles import Profile
 
@@ -290,7 +291,9 @@ def find(link: Link, profile: Profile, *, ask: bool = True, wait: float = 3.0) -
         The devices, sorted by name.
     """
     with others(link, profile) as further, Directory(link, [profile.base], others=further) as directory:
-        return directory.look(ask=ask, timeout=wait)
+        found = directory.look(ask=ask, timeout=wait)
+    completion.remember(device.name for device in found if device.info)
+    return found
 
 
 @contextmanager

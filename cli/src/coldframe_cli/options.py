@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import context, selectors
+from . import completion, context, selectors
 from .errors import INTERRUPTED
 
 _PANEL = "Global options"
@@ -170,5 +170,8 @@ def _flags(parameter: inspect.Parameter) -> tuple[str, ...]:
 
 
 DeviceArgument = typer.Argument(
-    metavar="DEVICE", help="The device: its name, or its base topic.", show_default=False
+    metavar="DEVICE",
+    help="The device: its name, or its base topic.",
+    show_default=False,
+    autocompletion=completion.devices,
 )

@@ -136,13 +136,23 @@ def difference(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     return changes
 
 
+def ordered(data: Any, place: dict[str, Any] | None = None) -> Any:
+    """The same configuration with its keys in the order of the schema, which is that of docs/config.md."""
+    place = schema() if place is None else place
+    if isinstance(data, dict):
+        inner = place.get("properties", {})
+        keys = [key for key in inner if key in data] + sorted(key for key in data if key not in inner)
+        return {key: ordered(data[key], inner.get(key, {})) for key in keys}
+    if isinstance(data, list):
+        return [ordered(value, place.get("items", {})) for value in data]
+    return data
+
+
 def entry(path: str) -> dict[str, Any] | None:
     """The part of the schema that describes a path such as "mqtt.port"; None if there is no such key."""
-    place: dict[str, Any] = schema()
+    place: dict[str, Any] | None = schema()
     for key in path.split("."):
-        place = place.get("properties", {}).get(key)
-        if place is None:
-            return None
+        place = (place or {}).get("properties", {}).get(key)
     return place
 
 

@@ -12,14 +12,16 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from .. import context, mdns, views
+from .. import completion, context, mdns, views
 from ..devices import Device, Directory, discovery_patterns, find, others
 from ..options import App
 
 _Pattern = Annotated[
     str | None,
     typer.Argument(
-        metavar="[PATTERN]", help="Only devices with this name, id or base topic; * ? [] are wildcards."
+        metavar="[PATTERN]",
+        help="Only devices with this name, id or base topic; * ? [] are wildcards.",
+        autocompletion=completion.devices,
     ),
 ]
 _Wide = Annotated[bool, typer.Option("--wide", "-w", help="Base topic, id and address as well.")]

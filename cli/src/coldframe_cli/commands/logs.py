@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .. import context
+from .. import completion, context
 from ..devices import find
 from ..errors import CliError, DeviceError
 from ..logview import LEVELS, Line, RingReader, of_topic, rank
@@ -19,6 +19,7 @@ _Device = Annotated[
     typer.Argument(
         metavar="[DEVICE]",
         help="The device: its name, or its base topic. With * ? [] or left out: all that match send.",
+        autocompletion=completion.devices,
     ),
 ]
 
