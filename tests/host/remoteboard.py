@@ -47,6 +47,7 @@ class RemoteBoard(SimBoard):
             "COLDFRAME_KEY": KEY,
             "COLDFRAME_CONFIG": str(folder / "no.toml"),
             "XDG_STATE_HOME": str(folder / "state"),
+            "XDG_CACHE_HOME": str(folder / "cache"),
             "TERM": "dumb",
             "COLUMNS": "160",
         }

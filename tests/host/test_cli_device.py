@@ -44,6 +44,20 @@ def test_ping_and_info(board: RemoteBoard) -> None:
     assert board.json("ping", BASE)["device"] == BASE
 
 
+def test_a_device_is_found_by_its_name(board: RemoteBoard) -> None:
+    with board.session() as session:
+        name = session.welcome.name
+    assert name != NAME
+    assert board.json("ping", name)["device"] == BASE
+    cache = board.folder / "cache" / "coldframe" / "names.json"
+    assert BASE in cache.read_text()
+    assert board.json("ping", name)["device"] == BASE  # from what is remembered
+    cache.write_text(cache.read_text().replace(BASE, "coldframe/elsewhere"))
+    assert board.json("ping", name)["device"] == BASE  # which may be wrong
+    cache.write_text("rubbish")
+    assert board.json("ping", name)["device"] == BASE
+
+
 def test_options_before_and_behind_the_command(board: RemoteBoard) -> None:
     at = f"mqtt://localhost:{board.broker.port}"
     assert board.text("--broker", at, "--json", "ping", NAME, COLDFRAME_BROKER="nowhere.invalid")[0] == "{"

@@ -9,14 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from . import devices, profiles
-from .errors import CliError, Timeout
+from . import locate, profiles
 from .link import Link
 from .output import Output
 from .profiles import Profile
 from .session import Session
-
-_AT_ONCE = 1.6  # s after which a device is looked for by another name
 
 
 class Context:
@@ -76,60 +73,12 @@ class Context:
 
     @contextmanager
     def session(self, device: str) -> Iterator[Session]:
-        """An open session with a device, given by its name, its id or its base topic.
-
-        A word without slashes is taken for the end of the base topic; who does not answer there at once is looked for
-        by the name that the devices tell in their SYSINFO.
-        """
-        session = self._opened(device)
+        """An open session with a device, given by its name, its id or its base topic."""
+        session = locate.open_session(self.link(), self.profile, device, self.timeout)
         try:
             yield session
         finally:
             session.close()
-
-    def _opened(self, device: str) -> Session:
-        base = self.profile.base_of(device)
-        begun = time.monotonic()
-        state = None
-        try:
-            key = self.profile.key_for(base, device)
-        except CliError:
-            if "/" in device:
-                raise
-        else:
-            session = Session(self.link(), base, key)
-            try:
-                session.open(self.timeout if "/" in device else min(self.timeout, _AT_ONCE))
-                return session
-            except Timeout:
-                session.close()
-                if "/" in device:
-                    raise
-            except CliError:
-                session.close()
-                raise
-        if "/" not in device and self.link().connected:
-            found = [d for d in devices.find(self.link(), self.profile) if d.matches(device)]
-            if len(found) > 1:
-                places = ", ".join(d.base for d in found)
-                raise CliError(
-                    f"{device}: {len(found)} devices are called so: {places}; expected one base topic"
-                )
-            if found:
-                base, state = found[0].base, found[0].state
-        key = self.profile.key_for(base, device)
-        session = Session(self.link(), base, key)
-        try:
-            session.open(max(1.0, self.timeout - (time.monotonic() - begun)))
-        except Timeout:
-            session.close()
-            if state == "offline":
-                raise Timeout(f"{base}: no answer; the device is offline") from None
-            raise
-        except CliError:
-            session.close()
-            raise
-        return session
 
     def close(self) -> None:
         """End the connection, if there is one."""
