@@ -107,6 +107,34 @@ def test_only_what_has_changed_goes(board: SimBoard, sync, here: Path) -> None:
     assert board.get("one/lib/pump.py") == (here / "lib/pump.py").read_bytes()
 
 
+def test_nothing_is_deleted_unless_asked(board: SimBoard, sync, here: Path) -> None:
+    sync(here, "/two")
+    for name in ("old.py", "olddir/sub/a.py", "keep/me.txt", "lib/x.log"):
+        board.put(f"two/{name}", "old")
+    before = tree(board, "two")
+    assert sync(here, "/two")["removed"] == []
+    told = sync(here, "/two", "--delete", "--dry-run", "-x", "keep", "-x", "*.log")
+    assert tree(board, "two") == before
+    assert told["removed"] == ["/two/old.py", "/two/olddir/sub/a.py", "/two/olddir/sub", "/two/olddir"]
+    assert sync(here, "/two", "--delete", "-x", "keep", "-x", "*.log")["removed"] == told["removed"]
+    assert tree(board, "two") == before - {"old.py", "olddir", "olddir/sub", "olddir/sub/a.py"}
+
+
+def test_what_a_device_keeps_for_itself_stays(board: SimBoard, sync, here: Path) -> None:
+    config = board.get("config.json")
+    for name in ("params.json", "wifi.json", "setup.key", "config.bak", "mine.txt.1", "mine.py"):
+        board.put(name, "1")
+    told = sync(here, "--delete", "-x", "one", "-x", "two", "-x", "app.py", "-x", "sim")
+    assert told["removed"] == ["/mine.py"]
+    kept = {"/config.json", "/params.json", "/wifi.json", "/setup.key", "/config.bak"}
+    assert kept | {"/mine.txt.1", "/boot.rec"} <= set(told["kept"])
+    assert board.get("config.json") == config and board.get("main.py") == (here / "main.py").read_bytes()
+    assert board.get("app.py")
+    # The firmware starts main.py by that name, and no other.
+    assert put(sync(here, "--mpy", "--dry-run")) == {"/lib/pump.mpy": "new"}
+    (board.flash / "main.py").unlink()
+
+
 def test_compiled(board: SimBoard, sync, here: Path) -> None:
     sync(here, "/three")
     told = sync(here, "/three", "--mpy")

@@ -23,7 +23,7 @@ from .session import Session
 # Names of files and folders that are left out unless told: what editors, Python and version control leave about.
 LEFT_OUT = ("__pycache__", "*.pyc", ".*", "*~", "#*#", "*.swp", "*.part", "*.tmp")
 # What a device keeps for itself in its root folder, and is never deleted by a sync.
-KEPT = ("boot.rec*", "config.*", "params.*", "wifi.*", "setup.*", "crash.*", "log.txt*", "spill*")
+KEPT = ("*.rec", "config.*", "params.*", "wifi.*", "setup.*", "crash.*", "log.txt*", "spill*")
 # The firmware looks for these by their full names, so that they are not compiled.
 SOURCE_ONLY = ("/boot.py", "/main.py")
 # They are put last: what they import is there then.
