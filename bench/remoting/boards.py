@@ -79,8 +79,7 @@ class Peer:
         self._command += ["watch"] if watch else []
         self._folder = folder / "peer"
         self._folder.mkdir(exist_ok=True)
-        path = f"{sources}:{sources / 'mqboard'}:.frozen"
-        self._env = {**os.environ, "MICROPYPATH": path}
+        self._env = {**os.environ, "MICROPYPATH": f"{sources}:.frozen"}
 
     def __enter__(self) -> Peer:
         self._process = subprocess.Popen(
