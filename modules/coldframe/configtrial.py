@@ -169,7 +169,7 @@ def back(note, why, root="/"):
 
     Raises OSError if the flash cannot be written to. May be repeated.
     """
-    note["why"] = why
+    note["why"] = why[:300]
     note["state"] = "back"
     try:
         _write(note, root)  # the decision first: from here on every start goes on with it

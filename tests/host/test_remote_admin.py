@@ -119,6 +119,13 @@ def test_config_get(bench: Bench) -> None:
     ):
         text, result = ask(host, "config", {"op": "get", "path": path})
         assert (json.loads(text), result) == (value, {"whole": True, **more}), path
+    # A misspelt key may have hidden a password from the device, but not from its owner's eyes.
+    bench.board.put(
+        "config.json", {**bench.config(), "x": {"y": "hunter2"}, "mqtt": {"pasword": "hunter2"}, "remote": 1}
+    )
+    text, _ = ask(host, "config")
+    shown = json.loads(text)
+    assert shown["mqtt"] == {"pasword": "*****"} and shown["x"] == shown["remote"] == "*****"
     fails(host, "config", {"op": "get", "path": "mqtt.prot"}, "missing", "mqtt.prot")
     fails(host, "config", {"op": "give"}, "args", "apply, get, result, set, validate")
 
@@ -173,6 +180,10 @@ def test_config_from_a_file(bench: Bench) -> None:
     assert not (bench.board.flash / "upload").exists()
     bench.board.put("upload", "{not json")
     fails(host, "config", {"op": "set", "file": "/upload"}, "args", "not JSON, line 1")
+    fails(host, "config", {"op": "set", "file": "/../upload"}, "name", "..")
+    stored = bench.board.get("config.json")
+    assert not host.call("config", {"op": "set", "file": "//config.json"})["changed"]
+    assert bench.board.get("config.json") == stored  # its own files are not uploads
 
 
 def test_config_validate(bench: Bench) -> None:
@@ -390,6 +401,7 @@ def test_read_only(bench: Bench) -> None:
     for verb, args in (
         ("config", {"op": "set", "changes": {"name": "x"}}),
         ("config", {"op": "apply", "changes": {"name": "x"}}),
+        ("config", {"op": "validate", "file": "/boot.rec"}),
         ("params", {"op": "set", "values": {"threshold": 9}}),
         ("params", {"op": "drop", "names": ["threshold"]}),
         ("crash", {"clear": True}),

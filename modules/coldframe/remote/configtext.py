@@ -6,41 +6,74 @@ shown as it is.
 
 import json
 
-from coldframe.config import row
+from coldframe.config import is_section, row
 from coldframe.configkeys import KEYS
 from coldframe.secrets import url_password
 
 HIDDEN = "*****"
 
 
-def pieces(value, prefix=""):
+def pieces(value, path=""):
     """Yield JSON of a part of a configuration in short texts, with HIDDEN in the place of each password.
 
-    value: as the file has it. prefix: its path with a dot at the end, "" for the whole; the path itself for a text.
+    value: as the file has it. path: of the value, with [] for an item of a list; "" for the whole. A key that the table
+    does not know may be a misspelt password: what it holds is hidden, too.
     """
-    if isinstance(value, dict):
+    kind = _kind(path)
+    if value is None or isinstance(value, bool):
+        yield json.dumps(value)
+    elif kind == "*" or kind == "?":
+        yield json.dumps(HIDDEN)
+    elif kind != "section":
+        spot = _spot(value, path) if kind == "@" else None
+        yield from _plain_pieces(value[: spot[0]] + HIDDEN + value[spot[1] :] if spot else value)
+    elif isinstance(value, dict):
         mark = "{"
         for key in value:
             yield mark + json.dumps(key) + ": "
-            item = value[key]
-            yield from pieces(item, prefix + key + ("." if isinstance(item, dict) else ""))
+            yield from pieces(value[key], path + "." + key if path else key)
             mark = ", "
         yield "}" if value else "{}"
     elif isinstance(value, list):
         mark = "["
         for item in value:
             yield mark
-            yield from pieces(item, prefix + "[]" + ("." if isinstance(item, dict) else ""))
+            yield from pieces(item, path + "[]")
             mark = ", "
         yield "]" if value else "[]"
     else:
-        yield json.dumps(hidden(value, prefix))
+        yield json.dumps(HIDDEN)  # something else where an object belongs
 
 
-def hidden(value, path):
-    """The value of a path with its password hidden."""
-    spot = _spot(value, path)
-    return value[: spot[0]] + HIDDEN + value[spot[1] :] if spot else value
+def _plain_pieces(value):
+    # The user's own part: a component at a time, or it would need a large block of memory.
+    if isinstance(value, dict):
+        mark = "{"
+        for key in value:
+            yield mark + json.dumps(key) + ": "
+            yield json.dumps(value[key])
+            mark = ", "
+        yield "}" if value else "{}"
+    else:
+        yield json.dumps(value)
+
+
+def _kind(path):
+    # What is at a path: "section" (more keys, or a list of such), "*" and "@" as in the table, "" (to be shown), "?".
+    if not path:
+        return "section"
+    found = row(path)
+    if found:
+        return "section" if found[1] in ("dict", "list") else found[1][-1] if found[1][-1] in "*@" else ""
+    if is_section(path) or path.endswith("[]") and is_section(path[:-2]):
+        return "section"
+    while path:
+        cut = max(path.rfind("."), path.rfind("["))
+        path = path[:cut] if cut > 0 else ""
+        found = row(path)
+        if found:  # an item of a list of texts or numbers, or a part of what is the user's own
+            return "?" if found[1] in ("dict", "list") else ""
+    return "?"
 
 
 def _spot(value, path):

@@ -62,7 +62,7 @@ async def _get(cmd):
         value, whole = _stored(node._path)
     result = {"whole": whole}
     path = cmd.args.get("path") or ""
-    prefix = ""
+    place = ""
     if path:
         if not isinstance(path, str):
             raise RemoteError("args", "config: path: expected a text such as mqtt.host")
@@ -70,10 +70,10 @@ async def _get(cmd):
         for part in path.split("."):
             if isinstance(value, list) and part.isdigit() and int(part) < len(value):
                 value = value[int(part)]
-                prefix += "[]"
+                place += "[]"
             else:
                 value = value.get(part) if isinstance(value, dict) else None
-                prefix += ("." if prefix else "") + part
+                place += ("." if place else "") + part
         if value is None:
             if not known:
                 raise RemoteError("missing", "config: %s: there is no such key" % path)
@@ -82,9 +82,7 @@ async def _get(cmd):
             result["default"] = True
         if isinstance(value, tuple):
             value = list(value)
-        if isinstance(value, dict):
-            prefix += "."
-    for piece in pieces(value, prefix):
+    for piece in pieces(value, place):
         await cmd.write(piece)
     await cmd.flush()
     return result
@@ -95,6 +93,12 @@ def _wanted(cmd, base):
     args = cmd.args
     whole = True
     if "file" in args:
+        cmd.need_admin(
+            "config %s of a file" % args["op"]
+        )  # else its errors would tell what a secret file holds
+        from .paths import clean
+
+        args["file"] = clean(args, "file")
         changes = _uploaded(args["file"])
     elif args.get("replace"):
         if not cmd.last:
@@ -119,8 +123,6 @@ def _wanted(cmd, base):
 def _uploaded(path):
     from coldframe.configload import raw
 
-    if not isinstance(path, str) or not path.startswith("/"):
-        raise RemoteError("args", "config: file: expected the absolute path of an uploaded file")
     try:
         data = raw(path)
     except ValueError as e:
@@ -229,8 +231,10 @@ async def _set(cmd):
 
 
 def _drop(cmd):
-    if "file" in cmd.args:
-        store.remove(cmd.args["file"])
+    # The uploaded file has done its work. The files of the configuration itself can be named as well, and stay.
+    name = cmd.args.get("file")
+    if name and (not name.startswith("/config.") or name == "/config.new"):
+        store.remove(name)
 
 
 def _digest(path):
