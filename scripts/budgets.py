@@ -36,6 +36,8 @@ KINDS: dict[str, tuple[str, str] | None] = {
     "log_kept": None,
     "log_ram": None,
     "node_ram": None,
+    "remote_waiting": None,
+    "remote_session": None,
     "node_block": None,
 }
 _MICROSECONDS = """
@@ -62,6 +64,8 @@ NAMES = {
     "log_kept": ("log_kept_bytes",),
     "log_ram": ("log_ram_bytes",),
     "node_ram": ("node_ram_bytes",),
+    "remote_waiting": ("remote_waiting_bytes",),
+    "remote_session": ("remote_session_bytes",),
     "node_block": ("node_block_bytes",),
 }
 

@@ -236,14 +236,13 @@ async def test_a_key_that_may_only_read():
 
     counter = 2
     refused = []
-    for verb in sorted(VERBS):
-        if VERBS[verb][1] == "admin":
-            broker.messages.clear()
-            say(broker, verb, sealed(node, verb, counter, b'{"path": "/x"}'))
-            await until(lambda: broker.got(ERR), "an error")
-            minitest.equal(body(broker.got(ERR)[0])["code"], "denied")
-            refused.append(verb)
-            counter += 1
+    for verb in sorted(row[0] for row in VERBS if row[2] == "admin"):
+        broker.messages.clear()
+        say(broker, verb, sealed(node, verb, counter, b'{"path": "/x"}'))
+        await until(lambda: broker.got(ERR), "an error")
+        minitest.equal(body(broker.got(ERR)[0])["code"], "denied")
+        refused.append(verb)
+        counter += 1
     minitest.equal(refused, ["eval", "exec", "mkdir", "mv", "put", "reset", "rm", "update"])
     assert not [name for name in sys.modules if name.startswith("coldframe.remote.run")]
     await node.stop()

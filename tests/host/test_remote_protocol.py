@@ -96,7 +96,7 @@ def test_the_nodes_own_code_is_given_the_same_example() -> None:
 def test_every_verb_and_code_is_in_the_page() -> None:
     page = PAGE.read_text()
     source = (ROOT / "modules/coldframe/remote/command.py").read_text()
-    verbs = re.findall(r'^    "(\w+)": \("(\w+)", "(read|admin)"\)', source, re.M)
+    verbs = re.findall(r'^    \("(\w+)", "(\w+)", "(read|admin)"\)', source, re.M)
     assert len(verbs) >= 15
     for verb, _, role in verbs:
         if verb == "update":
@@ -104,5 +104,5 @@ def test_every_verb_and_code_is_in_the_page() -> None:
         row = re.search(rf"^\| [^|]*`{verb}`[^|]*\| ?(r?) ?\|", page, re.M)
         assert row, f"{verb} is in no row of the table of verbs"
         assert (row[1] == "r") == (role == "read"), f"{verb}: another role than in the program"
-    for code in set(re.findall(r'^    \d+: "(\w+)"', source, re.M)):
+    for code in set(re.findall(r'^    \(\d+, "(\w+)"\)', source, re.M)):
         assert f"`{code}`" in page.split("## Error codes", 1)[1], f"the code {code} is not explained"

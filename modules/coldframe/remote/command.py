@@ -15,42 +15,42 @@ _LAST = const(0x8000)
 _SINGLE = const(0xFFFF)
 _EARLY = const(8)  # pieces that are kept for a command which has not yet said what to do with them
 
-# verb: (module, the least role that may use it). The function is called as the verb is, with "_" behind it where that
-# is a word of Python's.
-VERBS = {
-    "ls": ("files", "read"),
-    "stat": ("files", "read"),
-    "get": ("get", "read"),
-    "put": ("put", "admin"),
-    "mkdir": ("files", "admin"),
-    "rm": ("files", "admin"),
-    "mv": ("files", "admin"),
-    "eval": ("run", "admin"),
-    "exec": ("run", "admin"),
-    "config": ("configverb", "read"),
-    "params": ("admin", "read"),
-    "log": ("logverb", "read"),
-    "crash": ("admin", "read"),
-    "info": ("admin", "read"),
-    "reset": ("admin", "admin"),
-    "update": ("admin", "admin"),
-}
+# (verb, module, the least role that may use it). The function is called as the verb is, with "_" behind it where that
+# is a word of Python's. Tuples lie in flash.
+VERBS = (
+    ("ls", "files", "read"),
+    ("stat", "files", "read"),
+    ("get", "get", "read"),
+    ("put", "put", "admin"),
+    ("mkdir", "files", "admin"),
+    ("rm", "files", "admin"),
+    ("mv", "files", "admin"),
+    ("eval", "run", "admin"),
+    ("exec", "run", "admin"),
+    ("config", "configverb", "read"),
+    ("params", "admin", "read"),
+    ("log", "logverb", "read"),
+    ("crash", "admin", "read"),
+    ("info", "admin", "read"),
+    ("reset", "admin", "admin"),
+    ("update", "admin", "admin"),
+)
 # What an OSError means, by its number.
-CODES = {
-    1: "denied",
-    2: "missing",
-    5: "io",
-    12: "memory",
-    13: "denied",
-    17: "exists",
-    20: "notdir",
-    21: "isdir",
-    22: "name",
-    28: "space",
-    30: "denied",
-    39: "notempty",
-    90: "notempty",
-}
+CODES = (
+    (1, "denied"),
+    (2, "missing"),
+    (5, "io"),
+    (12, "memory"),
+    (13, "denied"),
+    (17, "exists"),
+    (20, "notdir"),
+    (21, "isdir"),
+    (22, "name"),
+    (28, "space"),
+    (30, "denied"),
+    (39, "notempty"),
+    (90, "notempty"),
+)
 
 logger = log.getLogger("remote")
 
@@ -216,24 +216,25 @@ class Command:
             kind = "err"
             text = json.dumps({"code": code, "text": text[:200]})
         session.command = None
+        self._out = self._on_data = self._early = self.data = None
+        if small and not any(s.command for s in session.remote.sessions.values()):
+            session.remote.tidy()
+            gc.collect()  # the answer must have room, whatever the command has taken
         body = text.encode()
         m = session.buffer(len(body))
         m[_REPLY : _REPLY + len(body)] = body
-        self._out = self._on_data = self.data = None
-        if small:
-            busy = any(s.command for s in session.remote.sessions.values())
-            if not busy:
-                session.remote.tidy()
-                gc.collect()
         await session.publish(m, _SINGLE if code else _LAST, self.ref, len(body), True, kind)
 
     async def _work(self):
         # Returns (None, JSON of the result) or (code, text).
         verb = self.verb
         try:
-            name, role = VERBS.get(verb, (None, None))
+            name = role = None
+            for row in VERBS:
+                if row[0] == verb:
+                    name, role = row[1:]
             if name is None:
-                return "unknown", "%s: expected one of %s" % (verb[:20], " ".join(sorted(VERBS)))
+                return "unknown", "%s: expected one of %s" % (verb[:20], " ".join(row[0] for row in VERBS))
             self._read_args()
             logger.info("%s %s %s", self.session.key_name, verb, self._what())
             if role == "admin":
@@ -258,7 +259,10 @@ class Command:
             code = e.args[0]
             text = str(e.args[1]) if len(e.args) > 1 else ""
         except OSError as e:
-            code = CODES.get(e.errno, "io")
+            code = "io"
+            for number, word in CODES:
+                if number == e.errno:
+                    code = word
             text = "%s: %s" % (verb, e)
         except MemoryError as e:
             gc.collect()

@@ -32,7 +32,11 @@ logger = log.getLogger("remote")
 
 
 def pads(key):
-    """What mac() takes for a key of up to 64 bytes: the two blocks that HMAC (RFC 2104) begins with."""
+    """What mac() takes for a key, bytes or text: the two blocks that HMAC (RFC 2104) begins with."""
+    if isinstance(key, str):
+        key = key.encode()
+    if len(key) > 64:
+        key = hashlib.sha256(key).digest()
     key = bytearray(key) + bytes(64 - len(key))
     for i in range(64):
         key[i] ^= _INNER
@@ -67,19 +71,17 @@ class Gate:
         self.remote = remote
         self.node = remote.node
         c = self.node.config
-        # (key id, name, role, what mac() takes) of each key.
+        # (key id, name, role, key) of each key; the last three are the configuration's.
         self.keys = []
         if c["remote.key"]:
             self._add("admin", c["remote.key"], "admin")
         for item in c["remote.keys"]:
             self._add(item["name"], item["key"], item.get("role") or "admin")
         # A secret of this boot, also where the chip's random numbers are poor.
-        self.secret = pads(
-            mac(
-                pads(os.urandom(32)),
-                hal.unique_id(),
-                "%d %d %d %d" % (bootrecord.boots(), clock.unix_ms(), ticks_us(), ticks_cpu()),
-            )
+        self.secret = mac(
+            pads(os.urandom(32)),
+            hal.unique_id(),
+            "%d %d %d %d" % (bootrecord.boots(), clock.unix_ms(), ticks_us(), ticks_cpu()),
         )
         self.epoch = 0  # how many sessions were opened
         self.delay = 0  # ms, after the last wrong key
@@ -88,8 +90,7 @@ class Gate:
         self.task = asyncio.create_task(self._watch())
 
     def _add(self, name, key, role):
-        key = pads(key.encode())
-        self.keys.append((mac(key, "coldframe key id")[:4], name, role, key))
+        self.keys.append((mac(pads(key), "coldframe key id")[:4], name, role, key))
 
     def _find(self, id):
         for row in self.keys:
@@ -116,7 +117,8 @@ class Gate:
         row = self._find(m[5:9])
         if row is None and now < self.until:
             return
-        if row is None or not same(mac(row[3], topic, b"\0", m[:25]), m[25:]):
+        key = row and pads(row[3])
+        if row is None or not same(mac(key, topic, b"\0", m[:25]), m[25:]):
             self.refuse(sid, "a greeting with %s key" % ("an unknown" if row is None else "a wrong"))
             return
         nonce_c = m[9:25]
@@ -138,11 +140,11 @@ class Gate:
         )
         answer = b"\xff\xffCF1" + nonce_d + said.encode()
         to = "%s/reply/out/%s" % (node.base, sid)
-        self.say(to, answer + mac(row[3], to, b"\0", answer, nonce_c)[:_MAC])
+        self.say(to, answer + mac(key, to, b"\0", answer, nonce_c)[:_MAC])
 
     def _nonce(self, sid, nonce_c, id, slot):
         # The node's half of the challenge: made again when it comes back, so that nothing is kept meanwhile.
-        return mac(self.secret, "%d %d " % (self.epoch, slot), sid, nonce_c, id)[:16]
+        return mac(pads(self.secret), "%d %d " % (self.epoch, slot), sid, nonce_c, id)[:16]
 
     def _in(self):
         # The largest body that fits the client's buffer, behind the header and the longest topic of a command.
@@ -177,7 +179,8 @@ class Gate:
                 self.hint(sid, "stale")
             return
         base = self.node.base
-        kc = pads(mac(row[3], "c2d\0", base, b"\0", sid, b"\0", nonces))
+        key = pads(row[3])
+        kc = pads(mac(key, "c2d\0", base, b"\0", sid, b"\0", nonces))
         if not same(mac(kc, topic, b"\0", m[:42]), m[42:]):
             self.refuse(sid, "a session with a wrong key")
             return
@@ -188,7 +191,7 @@ class Gate:
             return
         from .session import Session
 
-        kd = pads(mac(row[3], "d2c\0", base, b"\0", sid, b"\0", nonces))
+        kd = pads(mac(key, "d2c\0", base, b"\0", sid, b"\0", nonces))
         self.epoch += 1
         self.delay = 0
         self.until = clock.ms()

@@ -1,5 +1,6 @@
 """The messages of one session: proved, in order, each taken once (docs/remote-protocol.md)."""
 
+import gc
 import json
 from asyncio import core, create_task
 from struct import pack_into
@@ -91,7 +92,13 @@ class Session:
 
             self._last = counter
             self._answer = None
-            self.command = Command(self, verb, counter, last, body)
+            try:
+                self.command = Command(self, verb, counter, last, body)
+            except MemoryError:
+                gc.collect()
+                said = {"code": "memory", "text": verb + ": the heap is full"}
+                self.say(_SINGLE, counter, said, True, "err")
+                return
             if not last:
                 self.node.client._paused |= _SLOW
                 create_task(self._hold(self.command))
@@ -120,8 +127,6 @@ class Session:
         self.remote.sessions.pop(self.sid, None)
 
     def _ping(self, counter):
-        import gc
-
         said = {"uptime": clock.seconds(), "last": self._last, "busy": self.command is not None}
         if hasattr(gc, "mem_free"):
             said["mem_free"] = gc.mem_free()
