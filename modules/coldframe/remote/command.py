@@ -208,7 +208,9 @@ class Command:
             code, text = await self._work()
         except asyncio.CancelledError:
             code = self._ended or "cancelled"
-            text = "%s: the host has been silent" % self.verb if code == "gone" else "%s was ended" % self.verb
+            text = (
+                "%s: the host has been silent" % self.verb if code == "gone" else "%s was ended" % self.verb
+            )
         self.started = True
         kind = "out"
         if code:
