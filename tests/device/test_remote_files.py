@@ -241,11 +241,20 @@ async def test_get_of_a_file_that_changes():
         async def send(self, data):
             await super().send(data)
             if len(self.sent) == 100:
-                store.write(TOP + "/f", "other")
+                self.change()
+
+    def append():
+        with open(TOP + "/f", "ab") as f:
+            f.write("more")
 
     cmd = Slow({"path": "rt/f"})
+    cmd.change = append
+    minitest.equal(await get(cmd), {"size": 450, "sha256": sha(make(450))})
+    minitest.equal(cmd.sent, make(450))
+
+    cmd = Slow({"path": "rt/f"})
+    cmd.change = lambda: store.write(TOP + "/f", "other")
     result = await get(cmd)
-    minitest.equal(result, {"size": 5, "sha256": sha(b"other")})
     assert sha(cmd.sent) != result["sha256"]
 
 

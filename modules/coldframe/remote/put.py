@@ -177,8 +177,10 @@ async def put(cmd):
         keep = e.args[0] == "gone"
         raise
     except OSError as e:
-        keep = e.errno != 28  # what fills the flash is of no use
-        raise
+        if e.errno != 28:
+            raise
+        keep = False  # what fills the flash is of no use
+        raise RemoteError("space", "%s: the flash was full after %d bytes" % (path, it.at))
     finally:
         try:
             it.close()
