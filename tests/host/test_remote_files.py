@@ -64,10 +64,21 @@ def session(broker: Mosquitto) -> Iterator[Session]:
     """Gives session(key): an open session, once the node is there."""
     peers: list[Peer] = []
 
-    def make(key: str = KEY, port: int = 0) -> Files:
-        peer = Peer(port or broker.port, [f"{BASE}/reply/#", f"{BASE}/available", f"{BASE}/+"])
+    def make(key: str = KEY) -> Files:
+        peer = Peer(broker.port, [f"{BASE}/reply/#", f"{BASE}/+"])
         peers.append(peer)
-        until(lambda: peer.payloads(f"{BASE}/available")[-1:] == [b"online"], "the node", 20)
+        asked = 0.0
+
+        def there() -> bool:
+            # A node that is starting may not hear the first greeting.
+            nonlocal asked
+            if time.monotonic() - asked > 0.5:
+                asked = time.monotonic()
+                host = RemoteHost(peer, BASE, key)
+                host.send("hello", host.hello_bytes())
+            return any(m.topic.startswith(f"{BASE}/reply/out/") for m in peer.messages)
+
+        until(there, "the node", 20)
         return Files(RemoteHost(peer, BASE, key).open())
 
     yield make
@@ -118,6 +129,18 @@ def test_files_and_folders(make_node: MakeNode, session: Session) -> None:
         said = call(verb, args)
         assert said["code"] == wanted and "Errno" not in said["text"], said
     assert "remote: me put lib/a/b/c.py" in board.console
+
+
+def test_a_program_that_hangs_is_replaced_in_safe_mode(make_node: MakeNode, session: Session) -> None:
+    board = make_node({"app.py": b"print('the old program')"})
+    assert session().host.call("reset", {"mode": "safe"}) == {"mode": "safe"}
+    board.wait_for("safe mode", 20)
+    board.wait_for(": up", 20)
+    it = session()
+    assert it.get("app.py")[0] == b"print('the old program')"
+    assert it.put("app.py", b"print('the new program')")["size"] == 24
+    assert it.host.call("reset", {"mode": "normal"}) == {"mode": "normal"}
+    board.wait_for("the new program", 20)
 
 
 TRICKS = [
@@ -205,7 +228,7 @@ def test_pieces_are_lost(make_node: MakeNode, session: Session) -> None:
     it = session()
     data = content(100_000)
     result = it.put("f", data, lose=lambda n: n % 9 == 3)
-    assert result["sha256"] == sha(data) and result["back"] >= 3
+    assert result["sha256"] == sha(data) and result["back"] >= 2
     assert board.get("f") == data
     assert it.put("f", data[:50_000], lose=lambda n: n == 1)["size"] == 50_000
     # The last one, and with it any reason to say something.

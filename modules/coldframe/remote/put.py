@@ -33,6 +33,8 @@ class Put:
     asked = None  # clock.ms() when the host was told that something is missing
     told = 0  # pieces in order since the last acknowledgement
     loose = 0  # bytes since the last flush
+    owed = 0  # acknowledgements for which there was no room
+    over = False  # it has come to its end, good or bad
     error = None
     moved = False
 
@@ -43,11 +45,11 @@ class Put:
         self.size = size
         self.at = 0
         self.heard = clock.ms()  # the last piece
-        self.news = asyncio.Event()  # it has come to its end, good or bad
+        self.news = asyncio.Event()  # there is something to do for all()
 
     def piece(self, seq, last, data):
         # Called by the client's reader, for each piece.
-        if self.f is None or self.news.is_set():
+        if self.f is None or self.over:
             if last and not self.error:
                 self.tell()  # it is all here
             return
@@ -75,6 +77,7 @@ class Put:
         self.asked = None
         self.told += 1
         if last:
+            self.over = True
             self.news.set()
         if last or self.told >= _EVERY:
             self.tell()
@@ -94,21 +97,22 @@ class Put:
 
     def fail(self, error):
         self.error = error
+        self.over = True
         self.news.set()
 
     def tell(self):
-        # If there is no room for it now the host will hear the next one, and there is one after each silence.
-        cmd = self.cmd
-        cmd.session.say(0xFFFF, cmd.ref, b"SEQ %d" % self.got)
         self.told = 0
+        cmd = self.cmd
+        if self.owed or not cmd.session.say(0xFFFF, cmd.ref, b"SEQ %d" % self.got):
+            self.owed += 1
+            self.news.set()
 
     async def all(self):
         # Wait until all pieces are here.
         quiet = 0
-        while True:
+        while not self.over:
             try:
                 await asyncio.wait_for(self.news.wait(), _SILENCE)
-                break
             except asyncio.TimeoutError:
                 quiet = 0 if self.moved else quiet + 1
                 if quiet > _GONE:
@@ -116,6 +120,10 @@ class Put:
                 if not self.moved:
                     self.tell()
                 self.moved = False
+            self.news.clear()
+            while self.owed and not self.error:
+                self.owed = min(2, self.owed) - 1  # twice means something
+                await self.cmd.notify(b"SEQ %d" % self.got)
         if self.error:
             raise self.error
 
