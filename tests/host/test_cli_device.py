@@ -42,6 +42,8 @@ def content(size: int) -> bytes:
 def test_ping_and_info(board: RemoteBoard) -> None:
     assert "Coldframe" in board.text("ping", NAME)
     assert board.json("ping", BASE)["device"] == BASE
+    assert board.json("info", NAME)["mqtt_base_topic"] == BASE
+    assert "statvfs.f_bfree" in board.text("info", NAME)
 
 
 def test_a_device_is_found_by_its_name(board: RemoteBoard) -> None:

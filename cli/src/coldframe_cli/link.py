@@ -44,7 +44,7 @@ class Link:
         self.profile = profile
         self.drops = 0  # connections lost so far
         self._lasting = lasting
-        self._id = f"{name}-{secrets.token_hex(5)}"
+        self.client_id = f"{name}-{secrets.token_hex(5)}"
         self._up = threading.Event()
         self._changed = threading.Condition()
         self._failures: dict[Broker, str] = {}
@@ -54,7 +54,7 @@ class Link:
         self._closed = False
         self._turn = 0
         self._broker: Broker | None = None
-        self._client = _Client(self._next_broker, client_id=self._id, clean_session=not lasting)
+        self._client = _Client(self._next_broker, client_id=self.client_id, clean_session=not lasting)
         self._set_up(self._client)
         self._client.max_inflight_messages_set(1000)
         self._client.max_queued_messages_set(0)
@@ -220,7 +220,7 @@ class Link:
     def _forget(self, broker: Broker) -> None:
         # MQTT 3.1.1 has one way only to end a session: a clean one under the same name.
         with contextlib.suppress(OSError, ValueError):
-            client = paho.Client(CallbackAPIVersion.VERSION2, client_id=self._id, clean_session=True)
+            client = paho.Client(CallbackAPIVersion.VERSION2, client_id=self.client_id, clean_session=True)
             self._set_up(client)
             done = threading.Event()
             client.on_connect = lambda *_: done.set()

@@ -55,14 +55,17 @@ class Output:
             sys.stdout.buffer.flush()
 
     def table(
-        self, columns: Iterable[str], rows: Iterable[Iterable[object]], *, right: Iterable[str] = ()
+        self, columns: Iterable[str] | None, rows: Iterable[Iterable[object]], *, right: Iterable[str] = ()
     ) -> None:
-        """A table for people; nothing with --json. ``right``: the columns whose cells are numbers."""
+        """A table for people; nothing with --json.
+
+        Args: columns: None for a list of names and values; right: the columns whose cells are numbers.
+        """
         if self.json:
             return
         aligned = set(right)
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for column in columns:
+        table = Table(box=None, pad_edge=False, header_style="bold", show_header=columns is not None)
+        for column in ("name", "value") if columns is None else columns:
             table.add_column(column, justify="right" if column in aligned else "left", overflow="fold")
         for row in rows:
             table.add_row(*(_plain("" if cell is None else str(cell)) for cell in row))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 
-from .. import context
+from .. import context, views
 from ..errors import CliError
 from ..options import DeviceArgument
 
@@ -29,7 +30,7 @@ def ping(device: Annotated[str, DeviceArgument]) -> None:
         who = session.welcome
         now.out.value({"device": session.base, "ms": round(took * 1000, 1), **told})
         uptime = told.get("uptime")
-        up = "" if uptime is None else f", up {uptime} s"
+        up = "" if uptime is None else f", up {views.span(uptime)}"
         now.out.text(
             f"{session.base}: {who.name}, {who.board}, Coldframe {who.version}, {took * 1000:.0f} ms{up}"
         )
@@ -46,7 +47,14 @@ def info(device: Annotated[str, DeviceArgument]) -> None:
         except ValueError:
             raise CliError(f"{session.base}: info: expected JSON, got {bytes(data[:60])!r}", 1) from None
         now.out.value(told)
-        rows = [
-            (name, value if isinstance(value, str) else json.dumps(value)) for name, value in told.items()
-        ]
-        now.out.table(("", ""), rows)
+        now.out.table(None, _rows(told))
+
+
+def _rows(told: dict, above: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in told.items():
+        if isinstance(value, dict) and value:
+            yield from _rows(value, f"{above}{name}.")
+        elif name in ("uptime", "downtime") and isinstance(value, int):
+            yield above + name, views.span(value)
+        else:
+            yield above + name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

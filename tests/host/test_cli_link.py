@@ -1,0 +1,122 @@
+"""The command's connection and sessions: TLS, passwords, several brokers, what the broker keeps, forged hints."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import paho.mqtt.client as paho
+import pytest
+from coldframe_cli.errors import BrokerError, SessionLost
+from coldframe_cli.link import Link
+from coldframe_cli.profiles import Broker as Address
+from coldframe_cli.profiles import Profile
+from host.brokers import Mosquitto, Peer, until
+from host.brokers.base import free_port
+from host.certificates import Authority
+from host.remoteboard import BASE, RemoteBoard
+from host.test_mqtt_tls import TlsMosquitto
+from paho.mqtt.enums import CallbackAPIVersion
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RemoteBoard]:
+    folder = tmp_path_factory.mktemp("link")
+    broker = Mosquitto(folder / "broker").start()
+    board = RemoteBoard(broker, folder / "node").up()
+    yield board
+    board.stop()
+    broker.stop()
+
+
+def test_tls(tmp_path: Path, closing) -> None:
+    ca, other = Authority(tmp_path / "ca"), Authority(tmp_path / "other")
+    broker = TlsMosquitto(tmp_path / "broker", ca.issue("broker", "DNS:localhost"))
+    broker.start()
+    closing(broker)
+    profile = Profile(brokers=(Address("localhost", broker.tls_port, True),), ca=str(ca.pem))
+    with Link(profile) as link:
+        assert link.connected
+    with pytest.raises(BrokerError, match="its certificate is not accepted: .*"):
+        Link(replace(profile, ca=str(other.pem))).connect(10)
+    with pytest.raises(BrokerError, match=r"its certificate is not accepted: .*127\.0\.0\.1"):
+        Link(replace(profile, brokers=(Address("127.0.0.1", broker.tls_port, True),))).connect(10)
+
+
+def test_passwords(tmp_path: Path, closing) -> None:
+    broker = closing(Mosquitto(tmp_path / "broker", users={"me": "right"}).start())
+    profile = Profile(brokers=(Address("localhost", broker.port),), user="me", password="right")
+    with Link(profile) as link:
+        assert link.connected
+    with pytest.raises(BrokerError, match=f"localhost:{broker.port}: .*(authori|password)"):
+        Link(replace(profile, password="wrong")).connect(10)
+
+
+def test_the_next_broker_of_the_list_is_taken(tmp_path: Path, closing) -> None:
+    first, second = (Mosquitto(tmp_path / name) for name in "ab")
+    closing(first).start()
+    closing(second).start()
+    addresses = [Address("127.0.0.1", p) for p in (free_port(), first.port, second.port)]
+    with Link(Profile(brokers=tuple(addresses))) as link:
+        assert link.broker == str(addresses[1])
+        heard = threading.Event()
+        link.listen("hello", lambda *_: heard.set())
+        first.kill()
+        until(lambda: link.connected and link.broker == str(addresses[2]), "the next broker")
+        peer = closing(Peer(second.port))
+        until(lambda: peer.publish("hello", "x") or heard.wait(0.2), "its messages")
+
+
+def test_the_broker_keeps_nothing_of_us_afterwards(board: RemoteBoard) -> None:
+    with board.link() as link:
+        link.listen("something", lambda *_: None)
+        name = link.client_id
+    present: list[bool] = []
+    again = paho.Client(CallbackAPIVersion.VERSION2, client_id=name, clean_session=False)
+    again.on_connect = lambda _c, _u, flags, *_: present.append(flags.session_present)
+    again.connect("127.0.0.1", board.broker.port)
+    until(lambda: again.loop(0.1) or present, "a connection")
+    again.disconnect()
+    assert present == [False]
+
+
+def test_a_forged_hint_ends_nothing_and_runs_nothing_twice(board: RemoteBoard, closing) -> None:
+    forger = closing(Peer(board.broker.port))
+    with board.session() as session:
+        topic = f"{BASE}/reply/err/{session.id}"
+
+        def forge(data: bytes) -> None:
+            if b"begun" in data:
+                for code in ("session", "stale", "key", "busy", "session"):
+                    forger.publish(topic, b"\xff\xff" + bytes(8) + b'{"code": "%s"}' % code.encode())
+
+        said = bytearray()
+        code = b"import time\ntry: times += 1\nexcept NameError: times = 1\nprint('begun')\n"
+        code += b"for i in range(30): time.sleep_ms(100)\nprint('ended', times)"
+
+        def on_data(data: bytes) -> None:
+            said.extend(data)
+            forge(data)
+
+        told = session.call("exec", {}, code, on_data=on_data)
+        assert told["ok"] and said.decode().split() == ["begun", "ended", "1"], said
+        assert session.reopened == 0
+
+
+def test_what_changes_something_is_not_run_again_after_a_restart(board: RemoteBoard) -> None:
+    begun: list[bytes] = []
+
+    def on_data(data: bytes) -> None:
+        if not begun:
+            begun.append(data)
+            board.cut_power()
+            board.up()
+
+    code = b"open('/ran', 'a').write('x')\nprint('begun')\nimport asyncio\nawait asyncio.sleep(60)"
+    with board.session() as session:
+        with pytest.raises(SessionLost, match="does not know the session any more"):
+            session.call("exec", {}, code, on_data=on_data)
+        assert begun and board.get("ran") == b"x"
+        assert session.call("ping")["uptime"] < 60  # the next call begins anew by itself
