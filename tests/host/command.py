@@ -23,6 +23,7 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
     return (
         kept
         | {"COLDFRAME_CONFIG": str(folder / "config.toml"), "PYTHONPATH": str(SOURCES), "COLUMNS": "80"}
+        | {"XDG_CACHE_HOME": str(folder / "cache"), "XDG_STATE_HOME": str(folder / "state")}
         | ours
     )
 

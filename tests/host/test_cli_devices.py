@@ -235,6 +235,11 @@ def test_ring_lines_in_pieces() -> None:
             (13, "ERROR", "app", "Traceback:\n  File x\nZeroDivisionError: y"),
             (14, "WARNING", "x", "last"),
         ]
+    reader = RingReader("d")
+    lines = (
+        reader.feed(b"     1.200 INFO     a: b\n ... 7 lines lost\n     1.300 INFO     a: c\n") + reader.end()
+    )
+    assert [(line.text, line.lost) for line in lines] == [("b", 0), ("c", 7)]
     assert of_topic("d", "INFO", b"1.200 (3 records lost) a: b").lost == 3
 
 

@@ -24,6 +24,7 @@ _RING = re.compile(
     r"(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL|\d+) *(?P<name>[^:]*): (?P<text>.*)$",
     re.S,
 )
+_GAP = re.compile(r"^ \.\.\. (\d+) lines lost$")
 # What ./log/LEVEL brings: seconds, perhaps how many were lost, name: text
 _TOPIC = re.compile(
     r"^(?P<stamp>\d+\.\d{3}) (?:\((?P<lost>\d+) records lost\) )?(?P<name>[^:]*): (?P<text>.*)$", re.S
@@ -99,6 +100,7 @@ class RingReader:
         self._device = device
         self._rest = b""
         self._open: Line | None = None
+        self._lost = 0
 
     def feed(self, data: bytes) -> list[Line]:
         """The lines that are complete: those behind which another one has begun."""
@@ -118,6 +120,9 @@ class RingReader:
         return found
 
     def _row(self, row: str) -> list[Line]:
+        if gap := _GAP.match(row):
+            self._lost += int(gap[1])
+            return []
         match = _RING.match(row)
         if match is None:
             if self._open is None:
@@ -135,6 +140,8 @@ class RingReader:
             match["stamp"],
             match["name"],
             match["text"],
-            seq=int(match["seq"]) if match["seq"] else None,
+            self._lost,
+            int(match["seq"]) if match["seq"] else None,
         )
+        self._lost = 0
         return done

@@ -69,7 +69,7 @@ async def _run(cmd, lowest, count, since):
         started = True
         lost += gone
         at = reader.seq + 1
-        if gone:
+        if gone and not skip:
             await cmd.write(" ... %d lines lost\n" % gone)
         if reader.level < lowest:
             continue

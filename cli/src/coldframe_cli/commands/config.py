@@ -9,6 +9,8 @@ import shlex
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -106,8 +108,7 @@ def validate(device: _Device, changes: _Changes = None, file: _File = None) -> N
     """Have a device check settings, without changing anything: its own, changes to them, or a whole file."""
     now = context.current()
     data = bytearray()
-    with now.session(device) as session:
-        args, body = _request("validate", changes, file, session)
+    with now.session(device) as session, _request("validate", changes, file, session) as (args, body):
         told = session.call("config", args, body, timeout=now.timeout, on_data=data.extend)
     lines = data.decode("utf-8", "replace").splitlines()
     now.out.value({**told, "texts": lines})
@@ -126,8 +127,7 @@ def apply(device: _Device, changes: _Changes = None, file: _File = None, trial: 
     if not changes and file is None:
         raise typer.BadParameter("expected PATH=VALUE, or --file FILE")
     now = context.current()
-    with now.session(device) as session:
-        args, body = _request("apply", changes, file, session)
+    with now.session(device) as session, _request("apply", changes, file, session) as (args, body):
         _apply(session, device, {**args, "trial": trial}, body)
 
 
@@ -165,12 +165,12 @@ def edit(
             return
         body = json.dumps(new, ensure_ascii=False).encode()
         if direct:
-            args, body = _whole("set", body, session)
-            told = session.call("config", args, body, timeout=now.timeout)
+            with _whole("set", body, session) as (args, body):
+                told = session.call("config", args, body, timeout=now.timeout)
             now.out.text("saved; in force after a restart", style="green")
             return
-        args, body = _whole("apply", body, session)
-        _apply(session, device, {**args, "trial": trial}, body)
+        with _whole("apply", body, session) as (args, body):
+            _apply(session, device, {**args, "trial": trial}, body)
 
 
 def unmasked(data: Any) -> Any:
@@ -198,9 +198,10 @@ def _into(changes: dict[str, Any], more: dict[str, Any]) -> None:
             changes[key] = value
 
 
+@contextmanager
 def _request(
     op: str, changes: list[str] | None, file: Path | None, session: Session
-) -> tuple[dict[str, Any], bytes]:
+) -> Iterator[tuple[dict[str, Any], bytes]]:
     # The arguments of the command, and what goes behind them.
     if file is not None:
         if changes:
@@ -210,20 +211,36 @@ def _request(
         except (OSError, UnicodeDecodeError) as error:
             raise CliError(f"{file}: {getattr(error, 'strerror', None) or error}") from None
         settings.parse(text, str(file))  # JSON, and an object; what is in it the device judges
-        return _whole(op, text.encode(), session)
-    if changes:
-        return {"op": op, "changes": _merged(changes)}, b""
-    return {"op": op}, b""
+        with _whole(op, text.encode(), session) as request:
+            yield request
+    elif changes:
+        yield {"op": op, "changes": _merged(changes)}, b""
+    else:
+        yield {"op": op}, b""
 
 
-def _whole(op: str, body: bytes, session: Session) -> tuple[dict[str, Any], bytes]:
+@contextmanager
+def _whole(op: str, body: bytes, session: Session) -> Iterator[tuple[dict[str, Any], bytes]]:
     args: dict[str, Any] = {"op": op, "replace": True}
     assert session.welcome
     # With room for the arguments that are added to these.
     if len(json.dumps(args)) + len(body) + 40 <= session.welcome.to_device:
-        return args, body
+        yield args, body
+        return
     transfer.put(session, body, _STAGE)
-    return {"op": op, "file": _STAGE}, b""
+    try:
+        yield {"op": op, "file": _STAGE}, b""
+    except BaseException:
+        _remove_stage(session)
+        raise
+    if op == "validate":  # else the device has taken it
+        _remove_stage(session)
+
+
+def _remove_stage(session: Session) -> None:
+    # It may hold passwords that can be read.
+    with suppress(CliError):
+        session.call("rm", {"path": _STAGE}, timeout=_ASK_EVERY)
 
 
 def _get(session: Session, path: str) -> tuple[Any, dict[str, Any]]:
