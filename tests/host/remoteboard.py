@@ -113,5 +113,6 @@ class RemoteBoard(SimBoard):
     @contextmanager
     def session(self, port: int | None = None) -> Iterator[Session]:
         """An open session."""
-        with self.link(port) as link, Session(link, BASE, KEY) as session:
+        cache = {"XDG_CACHE_HOME": self.env["XDG_CACHE_HOME"]}
+        with mock.patch.dict(os.environ, cache), self.link(port) as link, Session(link, BASE, KEY) as session:
             yield session

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+import platformdirs
+
 from . import protocol
 from .errors import CliError, DeviceError, SessionLost, Timeout
 from .session import Session
@@ -20,7 +22,8 @@ Progress = Callable[[int, int | None], None]
 
 PATIENCE = 60.0  # s without a byte of progress until a transfer is given up
 _SILENCE = 10.0  # s of silence after which the device is greeted anew
-_AT_ONCE = 64 * 1024  # bytes; below that, asking the device where to go on costs more than beginning again
+_AT_ONCE = 64 * 1024  # bytes; what is smaller is begun again, which costs less than asking where to go on
+_FORGET = 30 * 86400.0  # s after which a transfer that was given up is not gone on with any more
 _CHANGED = 3  # attempts at a file that changes while it is read
 _BUSY = 2.0  # s between attempts while another transfer to the same file ends
 
@@ -115,11 +118,24 @@ class _Put(_Transfer):
         self.file = file
         self.size = file.seek(0, os.SEEK_END)
         self.sha256 = sha256(file)
-        self.resume = resume
         self.resumed = 0
+        self.mark = _mark(session.base, path, self.sha256) if resume and self.size >= _AT_ONCE else None
+        # To ask the device where to go on costs a round trip: only where there was an attempt before.
+        self.resume = self.mark is not None and self.mark.exists()
+
+    def run(self) -> dict:
+        if self.mark and not self.resume:
+            with contextlib.suppress(OSError):
+                self.mark.parent.mkdir(parents=True, exist_ok=True)
+                self.mark.touch()
+        result = super().run()
+        if self.mark:
+            with contextlib.suppress(OSError):
+                self.mark.unlink()
+        return result
 
     def attempt(self, number: int) -> dict | None:
-        resume = number > 0 or (self.resume and self.size >= _AT_ONCE)
+        resume = number > 0 or self.resume
         args = {"path": self.path, "size": self.size, "sha256": self.sha256, "resume": resume}
         command = self.session.start("put", args, more=True, timeout=self.silence)
         at = 0
@@ -146,6 +162,17 @@ class _Put(_Transfer):
             result = command.finish()
         self.at(self.size, self.size)
         return {"size": self.size, "sha256": self.sha256, **result, "resumed": self.resumed}
+
+
+def _mark(base: str, path: str, sha: str) -> Path:
+    # An empty file that is there from the beginning of a put to its end, to be found if it has had none.
+    folder = Path(platformdirs.user_cache_dir("coldframe")) / "unfinished"
+    with contextlib.suppress(OSError):
+        for old in folder.iterdir():
+            if old.stat().st_mtime < time.time() - _FORGET:
+                old.unlink()
+    name = hashlib.sha256("\0".join((base, path, sha)).encode("utf-8", "surrogateescape")).hexdigest()
+    return folder / name[:32]
 
 
 def get(
