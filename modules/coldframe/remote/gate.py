@@ -243,7 +243,7 @@ class Gate:
         """Publish at once, if the client has room for it; else not at all."""
         client = self.node.client
         if client:
-            client.publish(topic, data, 1, False, False)
+            client.publish(topic, data, 1)
 
     async def _watch(self):
         # Ends sessions that nobody uses, and commands whose host is gone; lets go of the code when all are over.

@@ -173,7 +173,8 @@ class Session:
         end += _MAC
         if keep:
             self._answer = (kind, bytes(m)) if end <= _KEPT else None
-        self.node.client.publish(topic, m if end == len(m) else memoryview(m)[:end], 1, False, False)
+        # Not with wait=False, which would store it on the flash where there is a spill file. It is in the window now.
+        self.node.client.publish(topic, m if end == len(m) else memoryview(m)[:end], 1)
 
     async def publish(self, m, head, ref, size, keep=False, kind="out"):
         """Send what buffer() gave, with the body that is in it, as soon as the client has room for it.
