@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from coldframe_cli import views
+from coldframe_cli import mdns, views
 from coldframe_cli.devices import Device, base_of_document
 from coldframe_cli.logview import RingReader, of_topic
 from host import command
-from host.brokers import Mosquitto, Peer, until
+from host.brokers import DEADLINE, Mosquitto, Peer, until
 from host.simboards import FARM, image
 from kit.simboard import SimBoard
 
@@ -61,7 +62,10 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
                 "config.json",
                 {
                     "name": name,
-                    "wifi": {"networks": [{"ssid": "Farm", "password": "secret99"}]},
+                    "wifi": {
+                        "networks": [{"ssid": "Farm", "password": "secret99"}],
+                        "mdns": name == "cellar",
+                    },
                     "mqtt": {"host": "127.0.0.1", "port": broker.port, "base": base},
                     "log": {"mqtt": "INFO"},
                 },
@@ -95,6 +99,14 @@ def test_ls(farm: Farm) -> None:
     for pattern in ("pump-*", "00000000000000d0", "coldframe/*d0"):
         told = command.rows(command.run("ls", pattern, "--json", env=farm.env).stdout)
         assert [row["name"] for row in told] == ["pump-1"], pattern
+    (farm.boards["roof"].folder / "tags.toml").write_text('[profiles.x]\ntags = { dry = ["ro*"] }\n')
+    tagged = farm.env | {"COLDFRAME_CONFIG": str(farm.boards["roof"].folder / "tags.toml")}
+    told = command.rows(command.run("ls", "--tag", "dry", "--board", "uni*", "--json", env=tagged).stdout)
+    assert [row["name"] for row in told] == ["roof"]
+    assert (
+        "tag 'wet': not in the profile; it has: dry"
+        in command.run("ls", "--tag", "wet", env=tagged, code=2).stderr
+    )
     told = command.rows(command.run("ls", "--base", "home/+/+", "--json", env=farm.env).stdout)
     assert [row["name"] for row in told] == ["cellar"]
     done = command.run("ls", env=farm.env)
@@ -129,6 +141,31 @@ def test_discover(farm: Farm) -> None:
     finally:
         farm.peer.publish("stranger/available", b"", qos=1, retain=True)
         farm.peer.publish("shop/available", b"", qos=1, retain=True)
+
+
+def test_the_local_network(farm: Farm) -> None:
+    """What a board answers to an mDNS question is put on the loopback's multicast group, where zeroconf listens."""
+    port = farm.boards["cellar"].wait_state(lambda state: "port.udp.5353" in state)["port.udp.5353"]
+    question = b"\0\0\0\0\0\x01\0\0\0\0\0\0\x0a_coldframe\x04_tcp\x05local\0\0\x0c\0\x01"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.settimeout(DEADLINE)
+        s.sendto(question, ("127.0.0.1", port))
+        answer = s.recv(2000)
+        # Only now: both may have bound the same port.
+        search = mdns.Search(["127.0.0.1"])
+        try:
+            s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("127.0.0.1"))
+            until(
+                lambda: s.sendto(answer, ("224.0.0.251", 5353)) and search.wait_for("cellar", 0.2),
+                "the device to be heard",
+            )
+        finally:
+            found = search.close()
+    assert [(one.id, one.board, one.address) for one in found] == [
+        ("00000000000000d2", "UNIX", farm.boards["cellar"].state()["wlan.ip"])
+    ]
+    table = views.neighbours(found, known={"00000000000000d2"})
+    assert [str(cell) for column in table.columns for cell in column.cells][-1] == "yes"
 
 
 def test_watch_sees_a_device_come_and_go(farm: Farm) -> None:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from .. import completion, context, mdns, views
 from ..devices import Device, Directory, discovery_patterns, find, others
+from ..fleet import Selection, patterns
 from ..options import App
 
 _Pattern = Annotated[
@@ -23,6 +24,13 @@ _Pattern = Annotated[
         help="Only devices with this name, id or base topic; * ? [] are wildcards.",
         autocompletion=completion.devices,
     ),
+]
+_Boards = Annotated[
+    list[str] | None,
+    typer.Option("--board", metavar="BOARD", help="Only this kind of board; * ? [] are wildcards."),
+]
+_Tags = Annotated[
+    list[str] | None, typer.Option("--tag", metavar="TAG", help="Only devices with this tag of the profile.")
 ]
 _Wide = Annotated[bool, typer.Option("--wide", "-w", help="Base topic, id and address as well.")]
 _Wait = Annotated[float, typer.Option(min=0.1, metavar="S", help="Seconds to wait for the slowest device.")]
@@ -36,6 +44,8 @@ def register(app: App) -> None:
 
 def ls(
     pattern: _Pattern = None,
+    boards: _Boards = None,
+    tags: _Tags = None,
     wide: _Wide = False,
     online: Annotated[bool, typer.Option("--online", help="Only those that are online.")] = False,
     trouble: Annotated[
@@ -52,19 +62,24 @@ def ls(
     TROUBLE the cause of its last crash or its newest error. Needs no key.
     """
     now = context.current()
+    selection = _selection(pattern, boards, tags)
     found = find(now.link(), now.profile, ask=not quick, wait=wait)
-    found = [device for device in found if _wanted(device, pattern, online, trouble)]
+    found = [device for device in found if selection.matches(device, now.profile)]
+    found = [device for device in found if device.online or not online]
+    found = [device for device in found if not trouble or device.trouble or device.state == "safe"]
     if now.json:
         for device in found:
             now.out.value(device.as_dict())
         return
     if found:
         _print(views.devices(found, wide=wide, width=None if wide else _width()))
-    now.out.note(views.summary(found) if found else _none(pattern))
+    now.out.note(views.summary(found) if found else _none(pattern, boards or tags))
 
 
 def watch(
     pattern: _Pattern = None,
+    boards: _Boards = None,
+    tags: _Tags = None,
     wide: _Wide = False,
     every: Annotated[
         float, typer.Option(min=1, metavar="S", help="Ask the devices again after so many seconds.")
@@ -78,10 +93,11 @@ def watch(
     With --json a line for each change.
     """
     now = context.current()
+    selection = _selection(pattern, boards, tags)
     changes = threading.Event()
 
     def changed(device: Device) -> None:
-        if now.json and _wanted(device, pattern):
+        if now.json and selection.matches(device, now.profile):
             now.out.value(device.as_dict())
         changes.set()
 
@@ -96,10 +112,10 @@ def watch(
         with Live(console=console, screen=console.is_terminal, auto_refresh=False, transient=False) as live:
 
             def show() -> None:
-                found = [device for device in directory.devices() if _wanted(device, pattern)]
+                found = [device for device in directory.devices() if selection.matches(device, now.profile)]
                 rows = max(1, console.size.height - 3) if console.is_terminal else None
                 hidden = 0 if rows is None else max(0, len(found) - rows)
-                line = views.summary(found) if found else _none(pattern)
+                line = views.summary(found) if found else _none(pattern, boards or tags)
                 if hidden:
                     line += f"; {hidden} more below"
                 if not now.link().connected:
@@ -205,16 +221,19 @@ def _rounds(directory: Directory, every: float, count: int, show, changes: threa
         show()
 
 
-def _wanted(device: Device, pattern: str | None, online: bool = False, trouble: bool = False) -> bool:
-    if pattern is not None and not device.matches(pattern):
-        return False
-    if online and not device.online:
-        return False
-    return not trouble or bool(device.trouble) or device.state == "safe"
+def _selection(pattern: str | None, boards: list[str] | None, tags: list[str] | None) -> Selection:
+    selection = Selection(
+        names=(pattern,) if pattern else (), boards=tuple(boards or ()), tags=tuple(tags or ())
+    )
+    for tag in selection.tags:
+        patterns(context.current().profile, tag)  # that there is such a tag is known at once
+    return selection
 
 
-def _none(pattern: str | None) -> str:
+def _none(pattern: str | None, selected: object = None) -> str:
     if pattern:
         return f"no device is called {pattern!r}"
+    if selected:
+        return "no such device"
     base = context.current().profile.base
     return f"no devices below {base}; `coldframe discover` looks everywhere, --base names another place"
