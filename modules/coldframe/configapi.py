@@ -23,9 +23,9 @@ def save(changes, path=PATH, whole=False):
     """Change the configuration file; what runs is not changed by it.
 
     changes: dict as JSON has it, merged into the file (RFC 7396: None removes a key, a list replaces a list). whole:
-    it is all that the file is to hold. Passwords in it are readable; they are encrypted in the file. The result is
-    written whole or not at all, and not if a single value is wrong. Returns a list of texts, one for each thing that
-    was wrong; empty if the file is as it should be.
+    it is all that the file is to hold, and is changed here, as there may be no room for a copy. Passwords in it are
+    readable; they are encrypted in the file. The result is written whole or not at all, and not if a single value is
+    wrong. Returns a list of texts, one for each thing that was wrong; empty if the file is as it should be.
     """
     from .configsave import save
 

@@ -17,10 +17,12 @@ def save(changes, path, whole=False):
     # See config.save().
     errors = []
     try:
-        try:
-            trial = json.loads(json.dumps(changes))  # a copy: the check takes out what is wrong
-        except ValueError:
-            return ["expected what JSON can hold"]
+        trial = changes
+        if not whole:
+            try:
+                trial = json.loads(json.dumps(changes))  # a copy: the check takes out what is wrong
+            except ValueError:
+                return ["expected what JSON can hold"]
         if not isinstance(trial, dict):
             return ["expected an object {...} with the changes"]
         from .configcheck import check
@@ -29,10 +31,12 @@ def save(changes, path, whole=False):
         check(trial, errors)
         if errors:
             return errors
+        trial = None
         base = base_of(path)[0]
         known = passwords(base)
-        trial = None
-        write(path, json.loads(json.dumps(changes)) if whole else _merged(base, changes), known, errors)
+        changes = changes if whole else _merged(base, changes)
+        base = None
+        write(path, changes, known, errors)
     except ValueError as e:
         errors.append(str(e))
     except RuntimeError:

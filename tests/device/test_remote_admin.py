@@ -9,9 +9,8 @@ from coldframe import config as settings
 from coldframe import configtrial
 
 PATH = "t_config.json"
-ROOM = (
-    16000  # bytes of heap that a verb may count on: a connected node with remote administration leaves more
-)
+# bytes of heap that a verb may count on: a connected node with remote administration leaves more
+ROOM = 12000
 CONFIG = {
     "name": "greenhouse",
     "mqtt": {"host": "mqtt://u:hunter2@10.0.0.5", "base": "home/greenhouse", "keepalive": 30},

@@ -117,10 +117,15 @@ def _wanted(cmd, base):
     filled(changes, base, "", errors)
     if errors:
         raise RemoteError("args", _joined(errors))
+    forget("remote.configtext")
+    cmd.data = None
+    gc.collect()
     return changes, whole
 
 
 def _uploaded(path):
+    # What an uploaded file holds. It has done its work then, right or wrong, and may hold readable passwords; the files
+    # of the configuration itself can be named as well, and stay.
     from coldframe.configload import raw
 
     try:
@@ -129,6 +134,8 @@ def _uploaded(path):
         raise RemoteError("size", str(e))
     if data is None:
         raise RemoteError("missing", "config: %s: there is no such file" % path)
+    if not path.startswith("/config.") or path == "/config.new":
+        store.remove(path)
     return _parsed(data, path)
 
 
@@ -136,7 +143,7 @@ def _parsed(data, what):
     from coldframe.configload import parse
 
     errors = []
-    found = parse(bytes(data), what, errors, [])
+    found = parse(data, what, errors, [])
     if found is None:
         raise RemoteError("args", _joined(errors))
     return found
@@ -146,12 +153,12 @@ def _joined(errors):
     return "; ".join(errors)[:200]
 
 
-def _checked(changes):
-    # The errors in them.
+def _checked(changes, whole):
+    # The errors in them. whole: they are changed by it, for there may be no room for a copy.
     from coldframe.configcheck import check
 
     errors = []
-    check(json.loads(json.dumps(changes)), errors)
+    check(changes if whole else json.loads(json.dumps(changes)), errors)
     gc.collect()
     return errors
 
@@ -198,10 +205,10 @@ async def _validate(cmd):
         changes, whole = _wanted(cmd, base)
     else:
         changes, whole = base, True
-    errors = _checked(changes)
+    warnings = list(_warnings(base, changes, whole))
+    errors = _checked(changes, whole)
     if changes is base and not whole_file:
         errors.insert(0, "%s: not JSON; the last good copy was checked instead" % path)
-    warnings = list(_warnings(base, changes, whole))
     for text in errors:
         await cmd.write(text + "\n")
     for text in warnings:
@@ -214,7 +221,14 @@ def _save(path, changes, whole):
     # Raises RemoteError with what was wrong.
     errors = settings.save(changes, path, whole)
     if errors:
-        code = "space" if "the flash is full" in errors[-1] else "args"
+        last = errors[-1]
+        code = (
+            "space"
+            if "the flash is full" in last
+            else "memory"
+            if "too large for the memory" in last
+            else "args"
+        )
         raise RemoteError(code, _joined(errors))
 
 
@@ -225,16 +239,8 @@ async def _set(cmd):
     base = None
     before = _digest(path)
     _save(path, changes, whole)
-    _drop(cmd)
     changed = _digest(path) != before
     return {"changed": changed, "restart": changed}
-
-
-def _drop(cmd):
-    # The uploaded file has done its work. The files of the configuration itself can be named as well, and stay.
-    name = cmd.args.get("file")
-    if name and (not name.startswith("/config.") or name == "/config.new"):
-        store.remove(name)
 
 
 def _digest(path):
@@ -256,7 +262,7 @@ async def _apply(cmd):
         raise RemoteError("busy", "config apply: another configuration is on trial")
     base = _stored(path)[0]
     changes, whole = _wanted(cmd, base)
-    errors = _checked(changes)
+    errors = _checked(changes, whole)
     if errors:
         raise RemoteError("args", _joined(errors))
     if not _named(base, changes, whole):
@@ -273,9 +279,7 @@ async def _apply(cmd):
         raise
     if not configtrial.changed():
         configtrial.disarm()
-        _drop(cmd)
         return {"changed": False}
-    _drop(cmd)
     from .admin import restart
 
     restart(cmd, "config apply %s: a new configuration is tried" % name, "hard")
