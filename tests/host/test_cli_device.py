@@ -151,6 +151,7 @@ def test_cut_connections_during_put_and_get(board: RemoteBoard, closing) -> None
 def test_a_restart_of_the_device_during_put_and_get(board: RemoteBoard) -> None:
     data = content(300_000)
     at: list[int] = []
+    told: list[str] = []
 
     def progress(done: int, total: int | None) -> None:
         if done > 100_000 and not at:
@@ -159,8 +160,9 @@ def test_a_restart_of_the_device_during_put_and_get(board: RemoteBoard) -> None:
             board.start()
 
     with board.session() as session:
-        told = transfer.put(session, data, "/restart.bin", progress=progress)
-        assert told["sha256"] == hashlib.sha256(data).hexdigest()
+        done = transfer.put(session, data, "/restart.bin", progress=progress, waiting=told.append)
+        assert len(told) == 1 and "does not know the session any more" in told[0]
+        assert done["sha256"] == hashlib.sha256(data).hexdigest()
         assert at and session.reopened == 1
         assert board.get("restart.bin") == data
         at.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import paho.mqtt.client as paho
 import pytest
+from coldframe_cli import transfer
 from coldframe_cli.errors import BrokerError, SessionLost
 from coldframe_cli.link import Link
 from coldframe_cli.profiles import Broker as Address
@@ -16,6 +18,7 @@ from coldframe_cli.profiles import Profile
 from host.brokers import Mosquitto, Peer, until
 from host.brokers.base import free_port
 from host.certificates import Authority
+from host.proxy import Proxy
 from host.remoteboard import BASE, RemoteBoard
 from host.test_mqtt_tls import TlsMosquitto
 from paho.mqtt.enums import CallbackAPIVersion
@@ -120,3 +123,35 @@ def test_what_changes_something_is_not_run_again_after_a_restart(board: RemoteBo
             session.call("exec", {}, code, on_data=on_data)
         assert begun and board.get("ran") == b"x"
         assert session.call("ping")["uptime"] < 60  # the next call begins anew by itself
+
+
+@pytest.mark.parametrize("verb", ["exec", "put", "get"])
+def test_a_command_whose_first_message_is_lost_is_run_once(board: RemoteBoard, closing, verb: str) -> None:
+    proxy = closing(Proxy(board.broker.port))
+    spoilt: list[bytes] = []
+
+    def spoil(way: str, data: bytes) -> bytes:
+        # The device cannot prove such a message any more, and leaves it, and those that repeat it too late.
+        at = data.find(f"/cmd/{verb}/".encode())
+        if way == "up" and at >= 0 and len(spoilt) < 2:
+            at = data.find(b"{", at)
+            if at >= 0:
+                spoilt.append(data)
+                return data[:at] + b"[" + data[at + 1 :]
+        return data
+
+    board.put("once", b"0123456789" * 3000)
+    (board.flash / "ran").unlink(missing_ok=True)
+    with board.session(proxy.port) as session:
+        proxy.damage = spoil
+        if verb == "exec":
+            assert session.call("exec", {}, b"open('/ran', 'a').write('x')", timeout=20)["ok"]
+            assert board.get("ran") == b"x"
+        elif verb == "put":
+            transfer.put(session, b"new" * 10_000, "/once", patience=20)
+            assert board.get("once") == b"new" * 10_000
+        else:
+            sink = io.BytesIO()
+            transfer.get(session, "/once", sink, patience=20)
+            assert sink.getvalue() == board.get("once")
+        assert len(spoilt) == 2 and session.reopened == 0

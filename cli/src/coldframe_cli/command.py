@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from . import protocol
-from .errors import CliError, DeviceError, SessionLost, Timeout
+from .errors import BrokerError, CliError, DeviceError, SessionLost, Timeout
 
 if TYPE_CHECKING:
     from .session import Session
@@ -22,6 +22,7 @@ _AGAIN = (
 _QUIET = (
     0.9  # s without an acknowledgement after which the device is asked whether it still knows the session
 )
+_GIVE_UP = 30.0  # s without an acknowledgement, though the device answers
 _STALLED = 3.0  # s without an acknowledgement after which pieces are sent again
 
 
@@ -55,15 +56,15 @@ class Command:
             raise CliError(
                 f"{session.base}: {verb}: the arguments have {len(body)} bytes; the device takes {self.piece}"
             )
-        self.ref, topic, message = session.seal(verb, 0, not (self._rest or more), body)
-        self._first = (topic, message)
+        self._body, self._last = body, not (self._rest or more)
+        self.ref, *self._first = session.seal(verb, 0, self._last, body)
         self._begun = time.monotonic()
         self._spoke = self._begun  # when we sent the first message, a ping or an acknowledgement last
         self._repeats = 0
         self._pinged: int | None = None
         self._suspect: float | None = None  # since when the device may have forgotten the session
         self._told = False
-        session.link.publish(topic, message)
+        session.link.publish(*self._first)
 
     def cancel(self) -> None:
         self._cancelled = True
@@ -168,7 +169,7 @@ class Command:
         (which is yielded).
         """
         acknowledged = sent = 0
-        moved = time.monotonic()
+        moved = progress = time.monotonic()
         returned = 0.0  # when we went back last
         while acknowledged < count:
             while sent < min(count, acknowledged + self.ahead):
@@ -185,7 +186,7 @@ class Command:
             if told is not None:
                 n = acknowledged + _pieces_ahead(told, acknowledged)
                 if acknowledged < n <= count:
-                    acknowledged, moved, returned = n, now, 0.0
+                    acknowledged, moved, progress, returned = n, now, now, 0.0
                     sent = max(sent, n)
                     if on_progress:
                         on_progress(n)
@@ -193,6 +194,8 @@ class Command:
                     returned, sent, moved = now, n, now
             elif not self.session.link.connected:
                 continue
+            elif now - progress > max(self.timeout, _GIVE_UP):
+                raise Timeout(f"{self.session.base}: the device has taken no data for {now - progress:.0f} s")
             elif now - moved > _STALLED:
                 sent, moved = acknowledged, now
             elif now - max(moved, self._spoke) > _QUIET:
@@ -205,6 +208,11 @@ class Command:
         if reply.ref == self._pinged:
             self._pinged = None
             self._suspect = None  # it knows us: the hint was forged, or late
+            last = self.json(reply).get("last")
+            if isinstance(last, int) and last < self.ref:
+                # Our first message is lost, and the device takes no lower counter any more: it never will be run.
+                self.ref, *self._first = self.session.seal(self.verb, 0, self._last, self._body)
+                self.session.link.publish(*self._first)
             return None
         if reply.ref != self.ref:
             return None
@@ -226,7 +234,9 @@ class Command:
             )
         if now - heard > self.timeout:
             if not session.link.connected:
-                raise Timeout(f"{session.base}: the connection to the broker is lost: {session.link.broker}")
+                raise BrokerError(
+                    f"{session.base}: the connection to the broker {session.link.broker} is lost"
+                )
             raise Timeout(f"{session.base}: no answer to `{self.verb}` for {self.timeout:g} s")
         if not session.link.connected:
             self._spoke = now

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 
 from . import protocol
 from .command import REPEAT, Command
-from .errors import CliError, DeviceError, Refused, SessionLost, Timeout
+from .errors import BrokerError, CliError, DeviceError, Refused, SessionLost, Timeout
 from .link import Link
 
 # These change nothing, or end the same when done again: they may be repeated in a new session.
@@ -136,7 +136,7 @@ class Session:
         if hint == "busy":
             raise Refused(f"{self.base}: the device has no room for one more session; try again later")
         if not self.link.connected:
-            raise Timeout(f"{self.base}: the connection to the broker is lost: {self.link.broker}")
+            raise BrokerError(f"{self.base}: the connection to the broker {self.link.broker} is lost")
         raise Timeout(
             f"{self.base}: no answer; expected a device that is online there, with remote.key in its "
             "configuration"

@@ -14,11 +14,14 @@ from typing import BinaryIO
 import platformdirs
 
 from . import protocol
-from .errors import CliError, DeviceError, SessionLost, Timeout
+from .errors import BrokerError, CliError, DeviceError, SessionLost, Timeout
 from .session import Session
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes that are done, and how many there are (None: not known)."""
+
+Waiting = Callable[[str], None]
+"""Called with what is wrong, each time that the transfer has to begin anew because of it."""
 
 PATIENCE = 60.0  # s without a byte of progress until a transfer is given up
 _SILENCE = 10.0  # s of silence after which the device is greeted anew
@@ -42,13 +45,15 @@ def put(
     progress: Progress | None = None,
     resume: bool = True,
     patience: float = PATIENCE,
+    waiting: Waiting | None = None,
 ) -> dict:
     """Write a file on the device. There is either the old file or the whole new one at ``path``, at any time.
 
     Goes on where it stopped after cut connections and restarts of the device; with ``resume``, also where an
     earlier call for the same content was given up.
 
-    Args: source: a file here, or the content; patience: s without progress until it is given up.
+    Args: source: a file here, or the content; patience: s without progress until it is given up;
+            waiting: is told why it takes longer.
     Returns {"size", "sha256", "seconds", "resumed": bytes that were there already}.
     Raises DeviceError, Timeout, SessionLost; CliError if the source cannot be read.
     """
@@ -57,18 +62,26 @@ def put(
     except OSError as error:
         raise CliError(f"{source}: {error.strerror}") from None
     with file:
-        return _Put(session, file, path, progress, resume, patience).run()
+        return _Put(session, file, path, progress, resume, patience, waiting).run()
 
 
 class _Transfer:
     """Tries again until it is done, or nothing has moved for ``patience`` s."""
 
-    def __init__(self, session: Session, path: str, progress: Progress | None, patience: float) -> None:
+    def __init__(
+        self,
+        session: Session,
+        path: str,
+        progress: Progress | None,
+        patience: float,
+        waiting: Waiting | None,
+    ) -> None:
         self.session = session
         self.path = path
         self.progress = progress
         self.patience = patience
         self.begun = self.moved = time.monotonic()
+        self.waiting = waiting
         self.silence = min(_SILENCE, patience)
         self.done = 0
 
@@ -77,15 +90,19 @@ class _Transfer:
         while True:
             try:
                 result = self.attempt(attempt)
-            except (SessionLost, Timeout):
+            except (SessionLost, Timeout, BrokerError) as error:
                 if self.left <= 0:
                     raise
+                if self.waiting:
+                    self.waiting(error.text)
                 self.session.reopened += 1
                 self.session.open(self.left)
             except DeviceError as error:
                 # "gone": the device did not hear us for long. "cancelled" is no reason to go on: somebody wants it.
                 if error.code not in ("gone", "busy") or self.left <= 0:
                     raise
+                if self.waiting:
+                    self.waiting(error.text)
                 if error.code == "busy":
                     time.sleep(_BUSY)
             except KeyboardInterrupt:
@@ -113,8 +130,8 @@ class _Transfer:
 
 
 class _Put(_Transfer):
-    def __init__(self, session, file: BinaryIO, path: str, progress, resume: bool, patience: float) -> None:
-        super().__init__(session, path, progress, patience)
+    def __init__(self, session, file: BinaryIO, path: str, progress, resume: bool, patience, waiting) -> None:
+        super().__init__(session, path, progress, patience, waiting)
         self.file = file
         self.size = file.seek(0, os.SEEK_END)
         self.sha256 = sha256(file)
@@ -184,6 +201,7 @@ def get(
     size: int | None = None,
     progress: Progress | None = None,
     patience: float = PATIENCE,
+    waiting: Waiting | None = None,
 ) -> dict:
     """Read a file of the device into ``sink``, which can be read, written and moved about in.
 
@@ -191,7 +209,7 @@ def get(
     Returns {"size", "sha256", "seconds", "resumed"}; raises as ``put``, and DeviceError "hash" if what came is
     not what the device has.
     """
-    return _Get(session, path, sink, at, size, progress, patience).run()
+    return _Get(session, path, sink, at, size, progress, patience, waiting).run()
 
 
 def get_file(
@@ -203,6 +221,7 @@ def get_file(
     progress: Progress | None = None,
     resume: bool = True,
     patience: float = PATIENCE,
+    waiting: Waiting | None = None,
 ) -> dict:
     """Read a file of the device into the file ``target``, by way of ``target`` + ".part": that one stays if it is
     given up, and the next call goes on from there. Returns and raises as ``get``.
@@ -216,7 +235,16 @@ def get_file(
             if size is not None and there > size:
                 there = 0
         with part.open("r+b") as sink:
-            result = get(session, path, sink, at=there, size=size, progress=progress, patience=patience)
+            result = get(
+                session,
+                path,
+                sink,
+                at=there,
+                size=size,
+                progress=progress,
+                patience=patience,
+                waiting=waiting,
+            )
         os.replace(part, target)
     except OSError as error:
         raise CliError(f"{error.filename or target}: {error.strerror}") from None
@@ -232,8 +260,10 @@ class _Gap(Exception):
 
 
 class _Get(_Transfer):
-    def __init__(self, session, path, sink: BinaryIO, at: int, size: int | None, progress, patience) -> None:
-        super().__init__(session, path, progress, patience)
+    def __init__(
+        self, session, path, sink: BinaryIO, at: int, size: int | None, progress, patience, waiting
+    ) -> None:
+        super().__init__(session, path, progress, patience, waiting)
         self.sink = sink
         self.total = size
         self.resumed = at

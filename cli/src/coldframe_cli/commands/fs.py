@@ -240,19 +240,30 @@ def df(device: _Device) -> None:
 
 @contextmanager
 def _bar(label: str) -> Iterator[transfer.Progress]:
-    with context.current().out.progress() as progress:
-        task = progress.add_task(label, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+    out = context.current().out
+    try:
+        with out.progress() as progress:
+            task = progress.add_task(label, total=None)
+            yield lambda done, total: progress.update(task, completed=done, total=total)
+    except KeyboardInterrupt:
+        out.note("interrupted; the same command goes on where this one has stopped")
+        raise
+
+
+def _waiting(text: str) -> None:
+    context.current().out.note(f"{text}; trying on")
 
 
 def _put(session: Session, source: Path | bytes, path: str, resume: bool) -> dict:
     with _bar(path) as progress:
-        return transfer.put(session, source, path, progress=progress, resume=resume)
+        return transfer.put(session, source, path, progress=progress, resume=resume, waiting=_waiting)
 
 
 def _get(session: Session, path: str, target: Path, size: int | None, resume: bool) -> dict:
     with _bar(path) as progress:
-        return transfer.get_file(session, path, target, size=size, progress=progress, resume=resume)
+        return transfer.get_file(
+            session, path, target, size=size, progress=progress, resume=resume, waiting=_waiting
+        )
 
 
 def _put_tree(session: Session, here: Path, path: str, resume: bool) -> None:

@@ -28,7 +28,8 @@ def ping(device: Annotated[str, DeviceArgument]) -> None:
         took = time.monotonic() - begun
         assert session.welcome
         who = session.welcome
-        now.out.value({"device": session.base, "ms": round(took * 1000, 1), **told})
+        shown = {name: told[name] for name in ("uptime", "mem_free") if name in told}
+        now.out.value({"device": session.base, "ms": round(took * 1000, 1), **shown})
         uptime = told.get("uptime")
         up = "" if uptime is None else f", up {views.span(uptime)}"
         now.out.text(
