@@ -25,21 +25,27 @@ import gc
 
 most = 0
 
-def forget():
-    global most
-    gc.collect()
-    most = gc.mem_alloc()
-    return most
-
 def setup(node):
     if {watch}:
-        @node.service("heap")
+        @node.action("./forget")
+        def forget():
+            global most
+            gc.collect()
+            most = gc.mem_alloc()
+            return most
+
+        @node.action("./most")
+        def tell():
+            return most
+
         async def heap():
             global most
             while True:
-                await asyncio.sleep_ms(20)
+                await asyncio.sleep_ms(2)
                 gc.collect()
                 most = max(most, gc.mem_alloc())
+
+        node.service("heap", heap, layer="app")
 """
 
 

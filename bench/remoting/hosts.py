@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import queue
 import subprocess
 import time
 from collections.abc import Iterator
@@ -38,6 +39,9 @@ class Host(Protocol):
     def eval(self, code: str) -> tuple[float, str]:
         """Evaluate an expression. Returns the time and the repr()."""
 
+    def heap(self, what: str) -> int:
+        """Bytes of the board's heap in use: now ("forget"), or the most since that was asked ("most")."""
+
 
 class Ours:
     """coldframe_cli. ``opening``: s that it took to open the session."""
@@ -68,6 +72,19 @@ class Ours:
         if not told["ok"]:
             raise Failed(told["error"])
         return seconds, said[len(said) - told["value"] :].decode() if told["value"] else ""
+
+    def heap(self, what: str) -> int:
+        heard: queue.Queue[bytes] = queue.Queue()
+        topic = f"{boards.BASE}/{what}"
+        stop = self.link.listen(f"{topic}_", lambda _topic, payload, _retained: heard.put(payload))
+        self.eval("1")  # the subscription is there by then
+        self.link.publish(topic, b"")
+        try:
+            return int(heard.get(timeout=boards.DEADLINE))
+        except queue.Empty:
+            raise Failed(f"no answer to {what}") from None
+        finally:
+            stop()
 
     def _timed(self, command):
         start = time.monotonic()
@@ -114,6 +131,9 @@ class Mqboard:
     def eval(self, code: str) -> tuple[float, str]:
         answer = self._do(do="eval", code=code)
         return float(answer["seconds"]), answer["output"]
+
+    def heap(self, what: str) -> int:
+        return int(self.eval({"forget": "forget()", "most": "most"}[what])[1])
 
     def _do(self, **order: str) -> dict:
         assert self._process.stdin is not None

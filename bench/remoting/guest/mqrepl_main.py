@@ -57,10 +57,10 @@ most = 0
 
 
 async def watch():
-    # The heap in use, as often as it can be looked at without disturbing what is measured too much.
+    # The heap in use, looked at often.
     global most
     while True:
-        await asyncio.sleep_ms(20)
+        await asyncio.sleep_ms(2)
         gc.collect()
         most = max(most, gc.mem_alloc())
 
