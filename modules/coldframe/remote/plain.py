@@ -101,9 +101,13 @@ class Plain:
     async def publish(self, topic, data):
         """Send a message as soon as the client has room for it."""
         try:
-            await self.node.client.publish(topic, data, 1, False, False)
-        except (OSError, ValueError, AttributeError):
-            pass  # the client has been stopped, or the topic is too long for it
+            # Not with wait=False, which would store it on the flash where there is a spill file.
+            m = self.node.client.publish(topic, data, 1)
+            if not m.state:
+                await m
+        except Exception as e:
+            # The client has been stopped, or the topic is too long for it.
+            logger.warning("plain: no answer on %s: %s", topic, e)
 
     def _put(self, to, ident, name, seq, last, body):
         put = self._puts.get(ident)
