@@ -7,6 +7,7 @@ rename.
 
 import asyncio
 import os
+from asyncio import core
 
 from micropython import const
 
@@ -18,7 +19,7 @@ from .content import digest
 _NUMBERS = const(32767)  # pieces are numbered from 1 to this, and from 1 again
 _EVERY = const(8)  # pieces between two acknowledgements
 _SYNC = const(32768)  # bytes that a power cut may take back, at most
-_SILENCE = const(5)  # s without a piece after which the last acknowledgement is said again
+_SILENCE = const(5000)  # ms without a piece after which the last acknowledgement is said again
 _GONE = const(12)  # times that this happens
 _QUIET = const(5000)  # ms without a piece after which somebody else may have the file
 _AGAIN = const(1000)  # ms after which the host is asked once more to go back
@@ -45,7 +46,7 @@ class Put:
         self.size = size
         self.at = 0
         self.heard = clock.ms()  # the last piece
-        self.news = asyncio.Event()  # there is something to do for all()
+        self.task = None  # the one that waits in all()
 
     def piece(self, seq, last, data):
         # Called by the client's reader, for each piece.
@@ -78,7 +79,7 @@ class Put:
         self.told += 1
         if last:
             self.over = True
-            self.news.set()
+            self.wake()
         if last or self.told >= _EVERY:
             self.tell()
 
@@ -98,29 +99,39 @@ class Put:
     def fail(self, error):
         self.error = error
         self.over = True
-        self.news.set()
+        self.wake()
 
     def tell(self):
         self.told = 0
         cmd = self.cmd
         if self.owed or not cmd.session.say(0xFFFF, cmd.ref, b"SEQ %d" % self.got):
             self.owed += 1
-            self.news.set()
+            self.wake()
+
+    def wake(self):
+        # There is something to do for all(). Its sleep ends now, in the way that cancel() of asyncio ends one.
+        task = self.task
+        if task:
+            self.task = None
+            core._task_queue.remove(task)
+            core._task_queue.push(task)
 
     async def all(self):
-        # Wait until all pieces are here.
+        # Wait until all pieces are here. Without wait_for() and Event, which would not fit the smallest heap.
         quiet = 0
         while not self.over:
+            self.task = core.cur_task
             try:
-                await asyncio.wait_for(self.news.wait(), _SILENCE)
-            except asyncio.TimeoutError:
+                await asyncio.sleep_ms(_SILENCE)
+            finally:
+                self.task = None
+            if not self.over and not self.owed:
                 quiet = 0 if self.moved else quiet + 1
                 if quiet > _GONE:
                     raise RemoteError("gone", "no piece for a minute; %d bytes are kept" % self.at)
                 if not self.moved:
                     self.tell()
                 self.moved = False
-            self.news.clear()
             while self.owed and not self.error:
                 self.owed = min(2, self.owed) - 1  # twice means something
                 await self.cmd.notify(b"SEQ %d" % self.got)
