@@ -18,15 +18,11 @@ TOP = "/rt"
 class Session:
     role = "admin"
 
-    room = True
-
     def __init__(self):
         self.said = []
 
     def say(self, head, ref, body, keep=False, kind="out"):
-        if self.room:
-            self.said.append(body)
-        return self.room
+        self.said.append(body)
 
 
 class Remote:
@@ -61,9 +57,6 @@ class Command:
 
     async def write(self, text):
         self.sent += text.encode()
-
-    async def notify(self, data):
-        self.session.said.append(b"later " + data)
 
     def end(self, code):
         self.task.cancel()
@@ -304,18 +297,6 @@ async def test_put_with_pieces_missing_and_repeated():
     minitest.equal(result, {"size": 950, "sha256": sha(data)})
     minitest.equal(store.read(TOP + "/f"), data)
     minitest.equal(said, [b"SEQ 1", b"SEQ 1", b"SEQ 3", b"SEQ 3", b"SEQ 10", b"SEQ 10"])
-
-
-async def test_put_where_there_is_no_room_for_an_acknowledgement():
-    await clean()
-    Session.room = False
-    try:
-        result, said, at = await send("rt/f", make(950), order=(1, 2, 3, 5, 6))
-        minitest.equal((result, said), ("cancelled", []))
-        result, said, at = await send("rt/f", make(950))
-        minitest.equal((result["size"], said), (950, [b"later SEQ 10"] * 2))
-    finally:
-        Session.room = True
 
 
 async def test_put_of_something_else_than_was_said():

@@ -34,7 +34,6 @@ class Put:
     asked = None  # clock.ms() when the host was told that something is missing
     told = 0  # pieces in order since the last acknowledgement
     loose = 0  # bytes since the last flush
-    owed = 0  # acknowledgements for which there was no room
     over = False  # it has come to its end, good or bad
     error = None
     moved = False
@@ -104,12 +103,10 @@ class Put:
     def tell(self):
         self.told = 0
         cmd = self.cmd
-        if self.owed or not cmd.session.say(0xFFFF, cmd.ref, b"SEQ %d" % self.got):
-            self.owed += 1
-            self.wake()
+        cmd.session.say(0xFFFF, cmd.ref, b"SEQ %d" % self.got)
 
     def wake(self):
-        # There is something to do for all(). Its sleep ends now, in the way that cancel() of asyncio ends one.
+        # All is here, or has failed. The sleep ends now, in the way that cancel() of asyncio ends one.
         task = self.task
         if task:
             self.task = None
@@ -125,16 +122,13 @@ class Put:
                 await asyncio.sleep_ms(_SILENCE)
             finally:
                 self.task = None
-            if not self.over and not self.owed:
+            if not self.over:
                 quiet = 0 if self.moved else quiet + 1
                 if quiet > _GONE:
                     raise RemoteError("gone", "no piece for a minute; %d bytes are kept" % self.at)
                 if not self.moved:
                     self.tell()
                 self.moved = False
-            while self.owed and not self.error:
-                self.owed = min(2, self.owed) - 1  # twice means something
-                await self.cmd.notify(b"SEQ %d" % self.got)
         if self.error:
             raise self.error
 
