@@ -52,6 +52,7 @@ class Broker:
 
     tail = False
     gone = False  # out of reach
+    held = None  # a list: identifiers of messages that are not acknowledged, see release()
 
     def __init__(self):
         self.poll = None
@@ -98,10 +99,19 @@ class Broker:
                 self.send(codec.ack(self.buf, codec.UNSUBACK, d.id))
             elif kind == codec.PUBLISH:
                 self.messages.append((d.topic, bytes(d.payload), d.qos, bool(d.retain)))
-                if d.qos:
+                if d.qos and self.held is not None:
+                    self.held.append(d.id)
+                elif d.qos:
                     self.send(codec.ack(self.buf, codec.PUBACK, d.id))
             elif kind == codec.PINGREQ:
                 self.poll.incoming += b"\xd0\x00"
+
+    def release(self):
+        """Acknowledge what was held back, and from now on at once."""
+        held = self.held
+        self.held = None
+        for id in held:
+            self.send(codec.ack(self.buf, codec.PUBACK, id))
 
     def send(self, n):
         self.poll.incoming += self.buf[:n]

@@ -226,6 +226,44 @@ async def test_windows_pieces_and_ends():
             sys.modules.pop("coldframe.remote." + name, None)
 
 
+async def test_more_answers_than_the_window_takes():
+    # The broker is slow: more are waiting for room in the client's window than it has.
+    verbs = Verbs()
+
+    async def ls(cmd):
+        while True:
+            await cmd.send(b"x")
+
+    verbs.ls = ls
+    sys.modules["coldframe.remote.files"] = verbs
+    try:
+        node, broker = await begin()
+        await opened(node, broker)
+        broker.held = []
+        say(broker, "ls", sealed(node, "ls", 2, b""))
+        for n in range(30):
+            say(broker, "ping", sealed(node, "ping", 3 + n, b""))
+            await asyncio.sleep_ms(5)
+        say(broker, "cancel", sealed(node, "cancel", 50, b""))
+        await until(lambda: len(broker.held) == node.client._size, "a full window")
+        await asyncio.sleep_ms(100)
+        broker.release()
+        await until(lambda: len(broker.got(ERR)) == 1, "the end of the command")
+
+        def refs():
+            return {int.from_bytes(m[6:10], "big") for m in broker.got(OUT)[1:]}
+
+        await until(lambda: refs() >= set(range(3, 33)) | {50}, "all answers")
+        said = [m[1] for m in broker.messages if m[0] in (OUT, ERR) and m[1][2:5] != b"CF1"]
+        counters = [int.from_bytes(m[2:6], "big") for m in said]
+        minitest.equal(counters, list(range(1, len(said) + 1)))
+        say(broker, "ping", sealed(node, "ping", 51, b""))
+        await until(lambda: 51 in refs(), "a further answer")
+        await node.stop()
+    finally:
+        sys.modules.pop("coldframe.remote.files", None)
+
+
 async def test_a_key_that_may_only_read():
     keys = [{"name": "eye", "key": KEY, "role": "read"}]
     node, broker = await begin(key=None, keys=keys)

@@ -173,8 +173,11 @@ class Session:
         end += _MAC
         if keep:
             self._answer = (kind, bytes(m)) if end <= _KEPT else None
-        # Not with wait=False, which would store it on the flash where there is a spill file. It is in the window now.
-        self.node.client.publish(topic, m if end == len(m) else memoryview(m)[:end], 1)
+        # Not with wait=False, which would store it on the flash where there is a spill file.
+        client = self.node.client
+        m = client.publish(topic, m if end == len(m) else memoryview(m)[:end], 1)
+        if not m.state:
+            client._accept(m)  # there is room, and others who wait for some have had to leave it to this one
 
     async def publish(self, m, head, ref, size, keep=False, kind="out"):
         """Send what buffer() gave, with the body that is in it, as soon as the client has room for it.
@@ -182,11 +185,18 @@ class Session:
         head: its first two bytes as a number; ref: counter of the command; size: bytes of the body; keep: send it again
         when the host asks again; kind: "out" or "err".
         """
-        while self._full():
-            client = self.node.client
-            if client is None:
-                return  # the node has been stopped
-            client._space.push(core.cur_task)
-            core.cur_task.data = client._space  # where asyncio, to cancel the task, calls remove()
-            yield
-        self._now(m, head, ref, size, keep, kind)
+        client = self.node.client
+        # Others were there before; but who has been woken need not ask for that again.
+        waits = client and client._space.peek()
+        try:
+            while client and (waits or len(client._window) >= client._size):
+                waits = False
+                client._space.push(core.cur_task)
+                core.cur_task.data = client._space  # where asyncio, to cancel the task, calls remove()
+                yield
+            if client and client is self.node.client:  # else the node has been stopped
+                self._now(m, head, ref, size, keep, kind)
+        finally:
+            # Whoever was woken and has not taken the room must tell the next one: nobody else would.
+            if client and client._space.peek() and len(client._window) < client._size:
+                client._freed()
