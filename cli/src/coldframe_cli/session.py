@@ -24,6 +24,7 @@ from .link import Link
 REPEATABLE = frozenset({"ping", "info", "ls", "stat", "get", "log", "crash", "cancel", "close"})
 
 _IDLE = 8.0  # s after which the device may have forgotten the session: asked before anything that counts
+_REFUSED = 2.5  # s for an answer to the greeting, once it is said that the key is wrong
 _BUSY_WAIT = 2.0  # s between attempts while the device has no room for a session
 _SEEN = 1000  # how far a message may come after a later one
 _QUEUE = 5000  # messages that may wait for a caller that reads slowly
@@ -95,10 +96,11 @@ class Session:
         self._empty()
         message = protocol.hello(self._key, topic, self._nonce)
         hint = ""
+        refused = deadline  # anybody may say so: but a device that accepts the key answers soon as well
         for left in self._tries(deadline):
             self.link.publish(topic, message)
             until = time.monotonic() + left
-            while (got := self._next(until)) is not None:
+            while (got := self._next(min(until, refused))) is not None:
                 if isinstance(got, protocol.Welcome):
                     with self._lock:
                         self.welcome = got
@@ -106,8 +108,13 @@ class Session:
                             self._key, self.base, self.id, self._nonce, got.nonce
                         )
                     return
-                hint = got if isinstance(got, str) else hint
-        self._silent(hint, deadline)
+                if isinstance(got, str):
+                    if got == "key" != hint:
+                        refused = min(deadline, time.monotonic() + _REFUSED)
+                    hint = got
+            if time.monotonic() >= refused:
+                break
+        self._silent(hint)
 
     def _open(self, deadline: float) -> str | None:
         assert self.welcome and self._keys
@@ -127,10 +134,10 @@ class Session:
                     hint = got
                     if got in ("stale", "busy", "session") and time.monotonic() < deadline:
                         return got
-        self._silent(hint, deadline)
+        self._silent(hint)
         return None
 
-    def _silent(self, hint: str, deadline: float) -> None:
+    def _silent(self, hint: str) -> None:
         if hint == "key":
             raise Refused(f"{self.base}: the device does not accept this key; expected its remote.key")
         if hint == "busy":

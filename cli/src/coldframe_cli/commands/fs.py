@@ -189,15 +189,22 @@ def rm(
 ) -> None:
     """Remove files or empty folders."""
     now = context.current()
+    removed: list[str] = []
+    failed: DeviceError | None = None
     with now.session(device) as session:
         for path in paths:
             try:
-                # Once more after a restart of the device, it may be gone already.
                 session.call("rm", {"path": path, "recursive": recursive}, timeout=30.0)
+                removed.append(path)
             except DeviceError as error:
-                if error.code != "missing" or not force:
-                    raise
-    now.out.value({"removed": paths})
+                if error.code == "missing" and force:
+                    continue
+                if failed:
+                    now.out.note(f"{failed.text}", style="red")
+                failed = error
+    if failed:
+        raise failed
+    now.out.value({"removed": removed})
 
 
 @app.command()
