@@ -217,7 +217,13 @@ def short(value: Any) -> str:
         if "output" in value or "value" in value:  # eval, exec
             text = str(value.get("output") or "") + str(value.get("value") or "")
         else:
-            text = ", ".join(f"{key} {_plain(entry)}" for key, entry in value.items() if key not in _IMPLIED)
+            told = {key: entry for key, entry in value.items() if key not in _IMPLIED}
+            text = ", ".join(f"{key} {_plain(entry)}" for key, entry in told.items())
+            if len(text) > _WIDE:  # of long lists, how long they are
+                counts = {
+                    key: len(entry) if isinstance(entry, list) else entry for key, entry in told.items()
+                }
+                text = ", ".join(f"{key} {_plain(entry)}" for key, entry in counts.items())
     else:
         text = "" if value is None else _plain(value)
     text = " ".join(text.split())
