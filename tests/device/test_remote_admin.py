@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import sys
 
 import minitest
 from coldframe import config as settings
@@ -14,9 +15,9 @@ ROOM = 12000
 CONFIG = {
     "name": "greenhouse",
     "mqtt": {"host": "mqtt://u:hunter2@10.0.0.5", "base": "home/greenhouse", "keepalive": 30},
-    "wifi": {"networks": [{"ssid": "Farm %d" % n, "password": "hunter2 of %d" % n} for n in range(4)]},
+    "wifi": {"networks": [{"ssid": "Farm %d" % n, "password": "hunter2 of %d" % n} for n in range(2)]},
     "remote": {"key": "a key of the owner, long enough"},
-    "components": {"part%d" % n: {"component": "Sensor", "topic": "./part%d" % n} for n in range(8)},
+    "components": {"part%d" % n: {"component": "Sensor", "topic": "./part%d" % n} for n in range(12)},
 }
 
 
@@ -85,6 +86,8 @@ def begin():
 
 
 async def test_config():
+    if sys.platform == "rp2":
+        minitest.skip("nothing here depends on the chip, and the emulator takes half a minute for it")
     from coldframe.remote.configverb import config
 
     node = begin()
@@ -110,7 +113,7 @@ async def test_config():
     found, errors = settings.load(PATH)
     minitest.equal(errors, [])
     minitest.equal(found["name"], "new")
-    minitest.equal([n["password"] for n in found["wifi.networks"]], ["hunter2 of %d" % n for n in range(4)])
+    minitest.equal([n["password"] for n in found["wifi.networks"]], ["hunter2 of %d" % n for n in range(2)])
     minitest.equal(found["mqtt.host"], "mqtt://u:hunter2@10.0.0.5")
 
 
