@@ -61,7 +61,8 @@ def test_a_time_limit(board: RemoteBoard) -> None:
     assert told["code"] == "limit" and told["output"].startswith("on\n")
 
 
-def test_ctrl_c_ends_the_code_on_the_device(board: RemoteBoard) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_code_on_the_device(board: RemoteBoard, number: signal.Signals, code: int) -> None:
     process = subprocess.Popen(
         board.command("exec", NAME, "print('begun')\nwhile True: pass", "--limit", "0"),
         env={**os.environ, **board.env},
@@ -69,10 +70,11 @@ def test_ctrl_c_ends_the_code_on_the_device(board: RemoteBoard) -> None:
         stderr=subprocess.PIPE,
     )
     assert process.stdout and process.stdout.readline() == b"begun\n"
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, said = process.communicate(timeout=20)
-    assert process.returncode == 130 and b"KeyboardInterrupt" in out, (out, said)
-    assert b"host" not in said and b"paho" not in said
+    assert process.returncode == code, (out, said)
+    assert b"KeyboardInterrupt" in out or number != signal.SIGINT
+    assert b"paho" not in said
     assert board.text("eval", NAME, "1") == "1\n"  # and it is free for the next
 
 

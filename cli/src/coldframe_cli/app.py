@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -69,10 +73,33 @@ for _name in COMMANDS:
 def main(args: list[str] | None = None) -> None:
     """Run the command with ``args`` (else the process's own) and exit with its code."""
     now = context.begin()
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal without emoji shows "?" instead
+    with _orderly_end():
+        try:
+            typer.main.get_command(app).main(args, prog_name="coldframe")
+        except CliError as error:
+            now.out.error(error.text, error.code)
+            sys.exit(error.exit_code)
+        finally:
+            now.close()
+
+
+@contextmanager
+def _orderly_end() -> Iterator[None]:
+    # SIGTERM and a closed terminal end what runs on devices, and what the broker keeps for us, as Ctrl-C does.
+    def end(number: int, _frame: object) -> None:
+        sys.exit(128 + number)
+
+    changed = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+                changed[number] = signal.signal(number, end)
     try:
-        typer.main.get_command(app).main(args, prog_name="coldframe")
-    except CliError as error:
-        now.out.error(error.text, error.code)
-        sys.exit(error.exit_code)
+        yield
     finally:
-        now.close()
+        for number, before in changed.items():
+            signal.signal(number, before)
