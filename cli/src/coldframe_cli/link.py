@@ -44,7 +44,7 @@ class Link:
         self.profile = profile
         self.drops = 0  # connections lost so far
         self._lasting = lasting
-        self.client_id = f"{name}-{secrets.token_hex(5)}"
+        self.client_id = f"{name}-{secrets.token_hex(4)}"  # 23 characters at most, as every broker takes them
         self._up = threading.Event()
         self._changed = threading.Condition()
         self._failures: dict[Broker, str] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -160,6 +161,8 @@ def _with_options(function: Callable) -> Callable:
     # typer looks at these as well, and would find them as text
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     del command.__wrapped__
+    # In the help a paragraph is as wide as the terminal, not as the source.
+    command.__doc__ = re.sub(r"(?<!\n)\n(?![\n\s*-])", " ", inspect.cleandoc(function.__doc__ or ""))
     return command
 
 
