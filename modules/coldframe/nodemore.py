@@ -28,7 +28,10 @@ def has_broker(node):
 
 
 def busy(node):
-    """Whether an action or a reading is at work, or waits for its turn."""
+    """Whether an action or a reading is at work, or waits for its turn, or somebody is administering the node."""
+    gate = node.remote and node.remote.gate
+    if gate and gate.busy():
+        return True
     for listener in node._listeners.values():
         while listener:
             if listener.queue is not None:

@@ -305,6 +305,14 @@ async def test_sessions_make_room_and_end():
     await node.stop()
 
 
+async def test_stopping_the_node_ends_the_sessions():
+    node, broker = await begin()
+    await opened(node, broker)
+    assert node.busy()
+    await node.stop()
+    minitest.equal(node.remote.sessions, {})
+
+
 async def test_off_without_a_key():
     node, broker = await begin(key=None)
     minitest.equal(node.remote, None)

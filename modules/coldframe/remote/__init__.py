@@ -32,6 +32,7 @@ class Remote:
         self.sessions = {}
         self.prefix = node.base + "/cmd/"
         node.subscribe("./cmd/#", self.message, 1)
+        node.on("stop", self.stop)
         if node.config["remote.insecure"]:
             from .plain import Plain
 
@@ -55,6 +56,11 @@ class Remote:
 
             self.gate = Gate(self)
         self.gate.message(topic, parts[0], parts[1], payload)
+
+    def stop(self):
+        """End all sessions, and what runs in them."""
+        for session in list(self.sessions.values()):
+            session.close()
 
     def tidy(self):
         """Let go of the modules of verbs, and of all of them once nobody is about."""

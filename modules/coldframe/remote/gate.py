@@ -22,6 +22,7 @@ _AHEAD = const(32)  # pieces that a host may send ahead of the acknowledgement
 _SLOT = const(16)  # bits: the node's half of a challenge is good for one to two times 65 s
 _LONGEST = const(30000)  # ms of the delay after a wrong key, at most
 _HINT = const(250)  # ms between two hints, at least
+_GREETED = const(3000)  # ms that a node in battery mode waits for the host whose hello it has answered
 _LOOK = const(2000)  # ms between two looks at the sessions
 _IDLE = const(10000)  # ms after which a session makes room for a new one
 _ACK = const(30000)  # ms that a command waits for an acknowledgement
@@ -84,10 +85,16 @@ class Gate:
             "%d %d %d %d" % (bootrecord.boots(), clock.unix_ms(), ticks_us(), ticks_cpu()),
         )
         self.epoch = 0  # how many sessions were opened
+        self.sizes = self._sizes()
         self.delay = 0  # ms, after the last wrong key
         self.until = self.used = clock.ms()
         self.hinted = self.used - _HINT
+        self.greeted = self.used - _GREETED
         self.task = asyncio.create_task(self._watch())
+
+    def busy(self):
+        """Whether somebody has a session, or has just said hello with a right key."""
+        return bool(self.remote.sessions) or clock.ms() - self.greeted < _GREETED
 
     def _add(self, name, key, role):
         self.keys.append((mac(pads(key), "coldframe key id")[:4], name, role, key))
@@ -121,11 +128,12 @@ class Gate:
         if row is None or not same(mac(key, topic, b"\0", m[:25]), m[25:]):
             self.refuse(sid, "a greeting with %s key" % ("an unknown" if row is None else "a wrong"))
             return
+        self.greeted = now
         nonce_c = m[9:25]
         node = self.node
         nonce_d = self._nonce(sid, nonce_c, m[5:9], now >> _SLOT)
         most = self._in()
-        out, window = self._out()
+        out, window = self.sizes
         said = json.dumps(
             {
                 "role": row[2],
@@ -152,8 +160,8 @@ class Gate:
         topic = len(node.base.encode()) + (84 if node.config["mqtt.version"] == 5 else 56)
         return self.remote.buffer - topic
 
-    def _out(self):
-        # (bytes of body, messages ahead of the acknowledgement) that the heap has room for.
+    def _sizes(self):
+        # Of what goes out: (bytes of body, messages ahead of the acknowledgement) that the heap has room for.
         gc.collect()
         free = gc.mem_free() if hasattr(gc, "mem_free") else 1 << 20
         if small or free < 24000:

@@ -37,7 +37,7 @@ class Session:
         self._kd = kd
         self.command = None
         self.used = clock.ms()
-        self.out, self.window = remote.gate._out()
+        self.out, self.window = remote.gate.sizes
         self._seen = 1  # the highest counter so far: that of open
         self._last = 1  # that of the first message of the last command
         self._answer = None  # to that: (kind, message), to be sent again
