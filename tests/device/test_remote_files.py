@@ -363,8 +363,10 @@ async def test_a_silent_host_is_told_where_to_go_on():
     for _ in range(5):
         await asyncio.sleep_ms(0)
     cmd.on_data(1, False, b"abc")
-    await asyncio.sleep(11)
-    minitest.equal(cmd.session.said, [b"SEQ 1"])
+    await asyncio.sleep(6)
+    minitest.equal(cmd.session.said, [b"SEQ 1"] * 2)  # news, and that it has to go back there
+    await asyncio.sleep(5)
+    minitest.equal(cmd.session.said, [b"SEQ 1"] * 3)
     task.cancel()
 
 

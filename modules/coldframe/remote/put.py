@@ -20,7 +20,7 @@ _NUMBERS = const(32767)  # pieces are numbered from 1 to this, and from 1 again
 _EVERY = const(8)  # pieces between two acknowledgements
 _SYNC = const(32768)  # bytes that a power cut may take back, at most
 _SILENCE = const(5000)  # ms without a piece after which the last acknowledgement is said again
-_GONE = const(12)  # times that this happens
+_GONE = const(60000)  # ms after which it is over
 _QUIET = const(5000)  # ms without a piece after which somebody else may have the file
 _AGAIN = const(1000)  # ms after which the host is asked once more to go back
 _SUFFIX = const(14)  # characters of .XXXXXXXX.part
@@ -36,7 +36,6 @@ class Put:
     loose = 0  # bytes since the last flush
     over = False  # it has come to its end, good or bad
     error = None
-    moved = False
 
     def __init__(self, cmd, path, part, size):
         self.cmd = cmd
@@ -53,7 +52,6 @@ class Put:
             if last and not self.error:
                 self.tell()  # it is all here
             return
-        self.moved = True
         now = self.heard = clock.ms()
         if seq != self.got % _NUMBERS + 1:
             self.odd(0 < (seq - self.got) % _NUMBERS < _NUMBERS // 2, last, now)
@@ -115,20 +113,22 @@ class Put:
 
     async def all(self):
         # Wait until all pieces are here. Without wait_for() and Event, which would not fit the smallest heap.
-        quiet = 0
+        rest = _SILENCE
         while not self.over:
             self.task = core.cur_task
             try:
-                await asyncio.sleep_ms(_SILENCE)
+                await asyncio.sleep_ms(rest)
             finally:
                 self.task = None
-            if not self.over:
-                quiet = 0 if self.moved else quiet + 1
-                if quiet > _GONE:
+            silent = clock.ms() - self.heard
+            rest = _SILENCE - silent
+            if rest <= 0 and not self.over:
+                rest = _SILENCE
+                if silent > _GONE:
                     raise RemoteError("gone", "no piece for a minute; %d bytes are kept" % self.at)
-                if not self.moved:
+                if self.told:
                     self.tell()
-                self.moved = False
+                self.tell()
         if self.error:
             raise self.error
 
