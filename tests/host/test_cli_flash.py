@@ -19,6 +19,7 @@ from coldframe_cli.errors import CliError
 from coldframe_cli.firmware import FirmwareError
 from coldframe_cli.ports import Port, choose
 from host import command
+from host.cable import Cable
 from kit import uf2
 
 RP2040 = 0xE48BFF56
@@ -125,6 +126,35 @@ def test_onto_a_pico(images: Path, drive: BootRom, env: dict[str, str]) -> None:
     assert (told["ok"], told["board"], told["version"]) == (True, "RPI_PICO", "0.10.0")
     assert drive.got == (images / "coldframe-RPI_PICO-0.10.0.uf2").read_bytes()
     assert told["sha256"] == hashlib.sha256(drive.got).hexdigest()
+
+
+def test_onto_a_pico_that_is_running(images: Path, tmp_path: Path, env: dict[str, str]) -> None:
+    """A simulated board is sent into its boot mode over its serial port; when it has gone, its drive appears."""
+    cable = Cable(tmp_path / "node", "00000000000000f1")
+    place = tmp_path / "RPI-RP2"
+    roms: list[BootRom] = []
+    over = threading.Event()
+
+    def appear() -> None:
+        while cable.board.running and not over.wait(0.05):
+            pass
+        if not over.is_set():
+            roms.append(BootRom(place))
+
+    try:
+        cable.board.start()
+        cable.board.wait_for("started, base topic")
+        thread = threading.Thread(target=appear, daemon=True)
+        thread.start()
+        command.run("flash", "--from", images, "--port", cable.port, "--drive", place, env=env)
+        assert "machine.bootloader()" in cable.board.console
+        assert roms[0].got == (images / "coldframe-RPI_PICO-0.10.0.uf2").read_bytes()
+    finally:
+        over.set()
+        thread.join()
+        cable.close()
+        for rom in roms:
+            rom.close()
 
 
 def test_another_version_with_files(images: Path, drive: BootRom, env: dict[str, str]) -> None:

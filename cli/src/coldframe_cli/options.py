@@ -157,6 +157,8 @@ def _with_options(function: Callable) -> Callable:
             raise typer.Exit(INTERRUPTED) from None
 
     parameters = sorted([*signature.parameters.values(), *added], key=lambda p: p.kind)
+    # Typer keeps the ends of lines within a paragraph of the help.
+    command.__doc__ = re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.cleandoc(function.__doc__ or ""))
     command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     # typer looks at these as well, and would find them as text
     command.__annotations__ = {p.name: p.annotation for p in parameters}

@@ -26,7 +26,7 @@ _Device = Annotated[str, DeviceArgument]
 _Changes = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[PATH=VALUE]...",
+        metavar="PATH=VALUE",
         help="Changes, such as mqtt.port=8883 or 'name=\"Shed\"'; PATH=null goes back to the default.",
         show_default=False,
     ),
@@ -66,9 +66,7 @@ def get(
     device: _Device,
     path: Annotated[
         str,
-        typer.Argument(
-            metavar="[PATH]", help="Only this part, such as wifi or mqtt.port.", show_default=False
-        ),
+        typer.Argument(metavar="PATH", help="Only this part, such as wifi or mqtt.port.", show_default=False),
     ] = "",
 ) -> None:
     """Show the settings of a device, as JSON. Passwords and keys are shown as *****."""

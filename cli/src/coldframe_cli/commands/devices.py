@@ -20,7 +20,7 @@ from ..options import App
 _Pattern = Annotated[
     str | None,
     typer.Argument(
-        metavar="[PATTERN]",
+        metavar="PATTERN",
         help="Only devices with this name, id or base topic; * ? [] are wildcards.",
         autocompletion=completion.devices,
     ),

@@ -34,7 +34,7 @@ def flash(
     board: Annotated[
         str | None,
         typer.Argument(
-            metavar="[BOARD]", help="The board, such as RPI_PICO; found out if only one can be meant."
+            metavar="BOARD", help="The board, such as RPI_PICO; found out if only one can be meant."
         ),
     ] = None,
     images: Annotated[
@@ -60,7 +60,10 @@ def flash(
     ] = None,
     drive: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="The drive as which a Pico appears while BOOTSEL is held."),
+        typer.Option(
+            metavar="DIR",
+            help="The drive as which a Pico appears while BOOTSEL is held; with --port: will appear.",
+        ),
     ] = None,
     erase: Annotated[
         bool,
@@ -83,10 +86,12 @@ def flash(
     if listing:
         _list(where)
         return
-    if port and drive:
-        raise typer.BadParameter("expected one of --port and --drive")
     known = _known(where, board, version, filesystem, only)
     want = _FAMILIES[known.port] if known else None
+    if port and drive and bootdrive.at(drive) is None:
+        # A board that runs at this port, and will be that drive.
+        _to_drive(where, _pico(where, known, version, filesystem), _boot(Port(port), dry_run, drive), dry_run)
+        return
     target = _target(port, drive, want)
     if isinstance(target, Drive):
         image = known or firmware.pick(
@@ -94,12 +99,15 @@ def flash(
         )
         _to_drive(where, image, target, dry_run)
     elif (known and known.port == "rp2") or (known is None and target.kind == "rp2"):
-        image = known or firmware.pick(where, chips=["rp2040"], version=version, filesystem=filesystem)
-        _to_drive(where, image, _boot(target, dry_run), dry_run)
+        _to_drive(where, _pico(where, known, version, filesystem), _boot(target, dry_run), dry_run)
     else:
         chip = known.chip if known else tools.esp_chip(target.name)
         image = known or firmware.pick(where, chips=[chip], version=version)
         _to_esp(where, image, target, baud, erase, dry_run)
+
+
+def _pico(where: Source, known: Image | None, version: str | None, filesystem: bool) -> Image:
+    return known or firmware.pick(where, chips=["rp2040"], version=version, filesystem=filesystem)
 
 
 def _source(text: str | None) -> tuple[Source, str | None]:
@@ -155,7 +163,8 @@ def _ports() -> list[Port]:
         return []  # without pyserial only what is named can be found
 
 
-def _boot(port: Port, dry_run: bool) -> Drive | None:
+def _boot(port: Port, dry_run: bool, place: Path | None = None) -> Drive | None:
+    # Have a board that is running appear as a drive, anywhere or at this place.
     out = context.current().out
     if dry_run:
         out.text("would run: " + shlex.join(["mpremote", "connect", port.name, "resume", "bootloader"]))
@@ -165,7 +174,7 @@ def _boot(port: Port, dry_run: bool) -> Drive | None:
         tools.to_bootloader(port.name)
     except tools.ToolError as error:
         raise CliError(f"{error}\nHold BOOTSEL while you plug the board in, and try again", FAILED) from None
-    drive = bootdrive.wait(_DRIVE_TIMEOUT)
+    drive = bootdrive.wait(_DRIVE_TIMEOUT, [place] if place else None)
     if drive is None:
         hidden = bootdrive.unmounted()
         more = f"; mount it: udisksctl mount -b {hidden[0]}" if hidden else ""
@@ -233,10 +242,9 @@ def _percent(show: Callable[[float], None]) -> Callable[[str], None]:
 
 
 def _say(image: Image, where: str) -> None:
-    title = f" ({image.title})" if image.title else ""
-    context.current().out.note(
-        f"{image.board} {image.version}{title}, {size(image.size)}, sha256 {image.sha256[:16]}… is right -> {where}"
-    )
+    out = context.current().out
+    out.note(f"{image.board} {image.version}, {size(image.size)}: its sha256 is right")
+    out.note(f"onto {where}")
 
 
 def _done(image: Image, where: str | None, *, dry_run: bool = False) -> None:
@@ -254,9 +262,7 @@ def _done(image: Image, where: str | None, *, dry_run: bool = False) -> None:
     )
     if not dry_run:
         out.text(f"done: the board starts with Coldframe {image.version}", style="green")
-        out.note(
-            "next: give it its settings with `coldframe provision`, or join its own Wi-Fi (docs/setup.md)"
-        )
+        out.note("next: `coldframe provision`, or join its own Wi-Fi (docs/setup.md)")
 
 
 def _list(where: Source) -> None:

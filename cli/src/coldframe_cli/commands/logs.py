@@ -17,8 +17,9 @@ from ..options import App
 _Device = Annotated[
     str,
     typer.Argument(
-        metavar="[DEVICE]",
+        metavar="DEVICE",
         help="The device: its name, or its base topic. With * ? [] or left out: all that match send.",
+        show_default=False,
         autocompletion=completion.devices,
     ),
 ]
@@ -81,8 +82,9 @@ def logs(
 def _published(pattern: str, lowest: str, share: str | None) -> None:
     now = context.current()
     link = now.link()
-    many = any(c in pattern for c in "*?[")
-    base = now.profile.base if many else now.profile.base_of(pattern)
+    # A name is not always the end of the base topic: who has it is known from what the devices say.
+    many = "/" not in pattern or any(c in pattern for c in "*?[")
+    base = now.profile.base if many else pattern.rstrip("/")
     group = f"$share/{share}/" if share else ""
     names: dict[str, str] = {}
     if many:

@@ -16,7 +16,7 @@ from ..views import clean
 _Device = Annotated[str, DeviceArgument]
 _Names = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[NAME]...", help="Only these; all if left out.", show_default=False),
+    typer.Argument(metavar="NAME", help="Only these; all if left out.", show_default=False),
 ]
 
 
@@ -72,7 +72,7 @@ def get(device: _Device, names: _Names = None) -> None:
 def set_(
     device: _Device,
     values: Annotated[
-        list[str], typer.Argument(metavar="NAME=VALUE...", help="Such as threshold=21.5.", show_default=False)
+        list[str], typer.Argument(metavar="NAME=VALUE", help="Such as threshold=21.5.", show_default=False)
     ],
 ) -> None:
     """Change parameters, at once: all of them or, if one is wrong, none."""
@@ -90,7 +90,7 @@ def set_(
 
 def drop(
     device: _Device,
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Which ones.", show_default=False)],
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Which ones.", show_default=False)],
 ) -> None:
     """Have parameters go back to their defaults."""
     _change(device, {"op": "drop", "names": names})

@@ -24,9 +24,7 @@ def register(app: App) -> None:
 def provision(
     port: Annotated[
         str | None,
-        typer.Argument(
-            metavar="[PORT]", help="The board's serial port; found out if there is one board only."
-        ),
+        typer.Argument(metavar="PORT", help="The board's serial port; found out if there is one board only."),
     ] = None,
     config: Annotated[
         Path | None,
