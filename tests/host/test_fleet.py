@@ -11,7 +11,9 @@ import time
 from dataclasses import replace
 
 import pytest
+import typer
 from coldframe_cli import transfer
+from coldframe_cli.app import app
 from coldframe_cli.errors import CliError
 from coldframe_cli.fleet import Selection, Target, find
 from coldframe_cli.fleet import run as run_many
@@ -106,6 +108,38 @@ def test_selectors_of_a_command(few, tmp_path):
         str(f.relative_to(tmp_path / "home")): f.read_bytes() for f in (tmp_path / "home/out").rglob("*.json")
     }
     assert got == {f"out/node-00{i}/config.json": few.boards[i].get("config.json") for i in range(2)}
+
+
+ALONE = {"repl", "edit", "logs"}  # commands for one device only
+
+
+def test_every_command_about_a_device_takes_them(few, tmp_path):
+    found = {}
+
+    def look(command) -> None:
+        for name, inner in getattr(command, "commands", {}).items():
+            look(inner)
+            first = next((p.name for p in inner.params if p.param_type_name == "argument"), None)
+            if first == "device":
+                found[name] = {flag for p in inner.params for flag in p.opts}
+
+    look(typer.main.get_command(app))
+    assert {"eval", "put", "set", "sync", "reset", "info", "drop"} <= set(found)
+    wanted = {"--all", "--name", "--board", "--tag", "--failed", "--jobs"}
+    assert {name for name, flags in found.items() if not wanted <= flags} == ALONE
+    # Some that are unlike each other.
+    names = {board.folder.name for board in few.boards}
+    (tmp_path / "home" / "project").mkdir(parents=True)
+    (tmp_path / "home" / "project" / "lib.py").write_text("x = 1\n")
+    for command in (
+        ("sync", "project"),
+        ("config", "set", "sysinfo.every=60"),
+        ("config", "get", "sysinfo.every"),
+    ):
+        done = few.run(*command, "--all", "--json")
+        assert (done.returncode, set(rows(done))) == (0, names), (command, done.stdout, done.stderr)
+    assert [row["result"] for row in rows(done).values()] == [60] * 6
+    assert all(board.get("lib.py") == b"x = 1\n" for board in few.boards)
 
 
 def test_those_that_failed_are_done_later(few):
