@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "py/compile.h"
+#include "py/cstack.h"
 #include "py/mpprint.h"
 #include "py/runtime.h"
 #include "py/stream.h"
@@ -251,6 +252,7 @@ static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(compile_obj, 4, 4, compile);
 static mp_obj_t run(size_t n_args, const mp_obj_t *args) {
     mp_obj_dict_t *dict = get_dict(args[1]);
     mp_obj_dict_t *before = mp_locals_get();
+    bool locked = MP_STATE_VM(sched_state) < 0;
     mp_obj_t found[2];
     nlr_buf_t nlr;
     mp_locals_set(dict);
@@ -263,9 +265,22 @@ static mp_obj_t run(size_t n_args, const mp_obj_t *args) {
         found[0] = mp_const_false;
     }
     mp_locals_set(before);
+    // A scheduled function that fails where the stack is at its end (the code is in a deep recursion) leaves the
+    // scheduler locked: printing its traceback raises, out of mp_call_function_1_protected(). No timer would work again.
+    while (!locked && MP_STATE_VM(sched_state) < 0) {
+        mp_sched_unlock();
+    }
     return mp_obj_new_tuple(2, found);
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR(run_obj, 2, run);
+
+// room()
+static mp_obj_t room(void) {
+    mp_uint_t used = mp_cstack_usage();
+    mp_uint_t limit = MP_STATE_THREAD(stack_limit);
+    return mp_obj_new_int_from_uint(used < limit ? limit - used : 0);
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(room_obj, room);
 
 // show(value)
 static mp_obj_t show(mp_obj_t value) {
@@ -279,6 +294,7 @@ static const mp_rom_map_elem_t runcode_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_Guard), MP_ROM_PTR(&guard_type) },
     { MP_ROM_QSTR(MP_QSTR_Tap), MP_ROM_PTR(&tap_type) },
     { MP_ROM_QSTR(MP_QSTR_compile), MP_ROM_PTR(&compile_obj) },
+    { MP_ROM_QSTR(MP_QSTR_room), MP_ROM_PTR(&room_obj) },
     { MP_ROM_QSTR(MP_QSTR_run), MP_ROM_PTR(&run_obj) },
     { MP_ROM_QSTR(MP_QSTR_show), MP_ROM_PTR(&show_obj) },
 };

@@ -42,5 +42,8 @@ def run(function: Callable[..., Any], names: dict[str, Any], *args: Any) -> tupl
     names: where code outside of functions finds and makes its names.
     """
 
+def room() -> int:
+    """Bytes of the C stack that are left until "maximum recursion depth exceeded"."""
+
 def show(value: Any) -> None:
     """Print repr(value), however long it is, without a line feed."""

@@ -244,6 +244,8 @@ class Node(Router, Supervisor, Link):
 
     def run(self):
         """Run until stop() or Ctrl-C. After Ctrl-C everything stays as it is, and run() goes on with it."""
+        if self._main and not self._main.done() and not self.paused:
+            raise RuntimeError("the node is running")  # and this is a part of it, see remote/runner.py
         asyncio.get_event_loop().set_exception_handler(self._stray)
         hal.pause(False)
         self.paused = False

@@ -253,6 +253,11 @@ STUCK = {
     "asyncio.run": "import asyncio\nasync def f():\n    print('in')\n    await asyncio.sleep(1000)\nasyncio.run(f())",
     "loop in asyncio.run": "import asyncio\nasync def f():\n    print('in')\n    while True: pass\nasyncio.run(f())",
     "print": "print('in')\nwhile True: print('more')",
+    "loop.run_until_complete": (
+        "import asyncio\nasync def f():\n    print('in')\n    await asyncio.sleep(1000)\n"
+        "asyncio.get_event_loop().run_until_complete(f())"
+    ),
+    "run_forever": "import asyncio\nprint('in')\nasyncio.get_event_loop().run_forever()",
     "poll": "import select\nprint('in')\nselect.poll().poll(1000000)",
     "except Exception": "print('in')\nwhile True:\n    try: x = 1\n    except Exception: pass",
 }
@@ -273,7 +278,7 @@ def test_cancel_ends_code_that_would_not_end(what, run, bench):
     assert stuck.result is None and stuck.error is None
     stuck.session.cancel()
     assert stuck.failed() == "cancelled"
-    if what not in ("await", "asyncio.run", "print"):
+    if what not in ("await", "asyncio.run", "loop.run_until_complete", "run_forever", "print"):
         assert "KeyboardInterrupt: cancelled\n" in stuck.text, stuck.text
     assert Running(other, "eval", "1 + 1").end().text == "2"
     assert Running(stuck.session, "eval", "2 + 2").end().text == "4"
@@ -329,6 +334,20 @@ def test_what_others_print_is_not_the_codes_output(run, bench):
         assert done.text == "".join(f"{i}\n" for i in range(8))
     finally:
         run("t.cancel()").end()
+
+
+def test_the_node_is_not_run_twice(run):
+    done = run("import coldframe\ncoldframe.resume()").end()
+    assert done.result["error"] == "RuntimeError: the node is running", done.result
+
+
+def test_code_that_fills_the_heap_gives_it_back(run, bench):
+    done = run("filled = []\nwhile True: filled.append(bytearray(5000))").end(60)
+    assert done.result["error"].startswith("MemoryError"), done.result
+    assert "Traceback" in done.text
+    assert run("'filled' in globals()", "eval").end().text == "False"
+    done = run("while True: x = [0] * 100000000", name="much.py").end()
+    assert done.result["error"].startswith("MemoryError") and "much.py" in done.text
 
 
 def test_ctrl_c_at_the_console_ends_the_code_not_the_node(run, bench):

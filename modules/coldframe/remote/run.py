@@ -38,31 +38,31 @@ async def _run(cmd, expression):
     await _turn(remote)
     names = __import__("__main__").__dict__
     names.setdefault("node", cmd.node)
+    there = list(names)
     from .runner import Runner
 
     runner = remote.running = Runner(cmd, names, limit)
     try:
         began = clock.ms()
         runner.start()
-        done, value, expression = _compiled(runner, code, file, expression)
+        # In a task of its own, since the stack is short: it begins anew there.
+        work = asyncio.create_task(_work(runner, code, file, expression, there))
         code = None
-        if done:
-            done, value, length = await _work(runner, value, expression)
-        if not done:
-            value = _told(runner, value)
+        done, value = await work
         runner.stop()
         ms = clock.ms() - began
         await runner.finish()
         if runner.ended == "cancelled":
             raise asyncio.CancelledError
         if not done and runner.ended:
-            raise RemoteError(runner.ended, "%s: ran for longer than %s s" % (cmd.verb, limit))
+            why = "ran for longer than %s s" % limit if runner.ended == "limit" else "no heap for its output"
+            raise RemoteError(runner.ended, "%s: %s" % (cmd.verb, why))
     finally:
         runner.stop()
         remote.running = None
         gc.collect()
     if done:
-        return {"ok": True, "value": length, "ms": ms}
+        return {"ok": True, "value": value, "ms": ms}
     return {"ok": False, "error": value, "ms": ms}
 
 
@@ -88,17 +88,29 @@ def _compiled(runner, code, file, expression):
     return done, value, False
 
 
-async def _work(runner, function, expression):
-    # Returns (whether it went well, the exception, bytes of the value at the end of the output).
-    done, value = runner.step(function)
-    if done:
-        done, value = await runner.awaited(value)
+async def _work(runner, code, file, expression, there):
+    # Returns (True, bytes of the value at the end of the output) or (False, the error as text).
+    runner.begin()
+    done, value, expression = _compiled(runner, code, file, expression)
+    code = None
     length = 0
-    if done and expression and value is not None:
-        before = runner.length()
-        done, value = runner.show(value)
-        length = runner.length() - before & 0x3FFFFFFF
-    return done, value, length
+    if done:
+        done, value = runner.step(value)
+        if done:
+            done, value = await runner.awaited(value)
+        if done and expression and value is not None:
+            length = runner.length()
+            done, value = runner.show(value)
+            length = runner.length() - length & 0x3FFFFFFF
+    if done:
+        return True, length
+    if isinstance(value, MemoryError):
+        # What the code has made is what fills the heap, and nobody could say so, or do anything else.
+        for name in list(runner.names):
+            if name not in there:
+                del runner.names[name]
+        gc.collect()
+    return False, _told(runner, value)
 
 
 def _told(runner, exception):

@@ -9,6 +9,7 @@ The code is interrupted between two steps of Python's, never in the middle of a 
 """
 
 import asyncio
+import gc
 import os
 import sys
 from asyncio import core
@@ -24,6 +25,8 @@ _TICK = const(100)  # ms between two turns of the event loop
 _TURN = const(25)  # ms of one, at most
 _CALM = const(3)  # rounds of the loop without anything to do, after which it ends
 _AGAIN = const(1000)  # ms after which code that has caught the interrupt is interrupted again
+_ROOM = const(4096)  # bytes of stack that the node needs inside of the code
+_TRIES = const(20)  # to send a piece of output while the heap is full
 _LAST = const(5000)  # ms for the end of the output when the code was cancelled
 
 
@@ -44,12 +47,12 @@ class Runner:
     _waits = None  # task that the code waits for in a loop of its own
     _fatal = None  # what is to end more than the code
     _tap = None
+    _task = _mine = None  # the code's task; that of them which runs the code now
     _over = False  # the code has ended; its value or its traceback is printed
 
     def __init__(self, cmd, names, limit):
         self.cmd = cmd
         self.names = names
-        self._task = self._mine = core.cur_task
         self._until = clock.ms() + int(limit * 1000) if limit else None
 
     def start(self):
@@ -61,12 +64,18 @@ class Runner:
         if dupterm:
             tap.other = dupterm(tap)
         self._aside = core.create_task(self._look_after())
-        self._run_before = asyncio.run
-        asyncio.run = self._run_loop
+        self._loop = core.run_until_complete
+        self._before = asyncio.run, core.Loop.run_until_complete
+        asyncio.run = core.Loop.run_until_complete = self._run_loop
+        core.run_until_complete = self._run_until
         try:
             self._timer = hal.ticks(_TICK, runcode.Guard(self._tick))
         except (OSError, ValueError):
             pass  # there are no more timers: code that prints nothing and awaits nothing cannot be stopped
+
+    def begin(self):
+        """What is running now is the task of the code."""
+        self._task = self._mine = core.cur_task
 
     def stop(self):
         """The opposite of start(); without effect the second time."""
@@ -76,7 +85,8 @@ class Runner:
         if self._aside:
             self._aside.cancel()
             self._aside = None
-            asyncio.run = self._run_before
+            asyncio.run, core.Loop.run_until_complete = self._before
+            core.run_until_complete = self._loop
             dupterm = getattr(os, "dupterm", None)
             if dupterm:
                 now = dupterm(self._tap.other)
@@ -101,7 +111,7 @@ class Runner:
         try:
             while self._busy:  # what was to be raised in the code, and comes too late
                 pass
-        except KeyboardInterrupt as e:
+        except (KeyboardInterrupt, Exception) as e:
             done = False
             value = e
         tap.on = False
@@ -173,6 +183,8 @@ class Runner:
     def _full(self):
         # From the tap: no room for what is being printed. Returns what is to be raised in the code.
         if not self.ended or self._over:
+            if runcode.room() < _ROOM:
+                raise RuntimeError("maximum recursion depth exceeded")
             self._nest(self._drain(), True)
         if self.ended and not self._over:
             self._tap.len = 0  # nobody waits for it
@@ -194,7 +206,13 @@ class Runner:
 
     async def _sent(self, data):
         try:
-            await self.cmd.send(data)
+            for _ in range(_TRIES):
+                try:
+                    return await self.cmd.send(data)
+                except MemoryError:  # the code has taken it all just now
+                    gc.collect()
+                    await core.sleep_ms(_TICK)
+            self.ended = "memory"
         finally:
             self._sending = None
 
@@ -208,7 +226,10 @@ class Runner:
                 task = self._waits or (None if self._deep else self._task)
                 if task:
                     self._again = clock.ms() + _AGAIN
-                    task.cancel()
+                    if task is core._stop_task:
+                        core.Loop.stop()  # of run_forever(), which is not begun before that
+                    else:
+                        task.cancel()
 
     # ---- the end of the code
 
@@ -243,10 +264,13 @@ class Runner:
         # From the timer, in the middle of whatever.
         if not self._busy or core.cur_task is not self._mine:
             return
-        try:
-            self._nest(self._turn(), False)
-        except MemoryError:
-            pass  # the code has taken it all
+        if runcode.room() >= _ROOM:
+            try:
+                self._nest(self._turn(), False)
+            except MemoryError:
+                pass  # the code has taken it all
+        else:
+            self._ends()  # the node waits; but the time limit counts
         if self._due() and not self._over:
             self._stop_code()
 
@@ -272,7 +296,7 @@ class Runner:
             task = core.cur_task = core.create_task(coroutine)
             if waits:
                 self._waits = task
-            core.run_until_complete(task)
+            self._loop(task)
         except asyncio.CancelledError:
             pass  # by _look_after()
         except KeyboardInterrupt:
@@ -292,20 +316,29 @@ class Runner:
             self._busy = True
 
     def _run_loop(self, coroutine):
-        # asyncio.run(), as the code calls it: in the loop that is there.
+        # asyncio.run() and the like, as the code calls them: in the loop that is there.
+        if isinstance(coroutine, core.Task):
+            return self._run_until(coroutine)
+        task = core.create_task(self.awaited(coroutine))
+        self._mine = task
+        done, value = self._run_until(task)
+        if done:
+            return value
+        raise value
+
+    def _run_until(self, task=None):
+        # The event loop itself.
+        if not self._busy:
+            return self._loop(task)
         before = core.cur_task
         tap = self._tap
         on = tap.on
         tap.on = self._busy = False
+        self._waits = core.cur_task = task
         try:
-            task = self._waits = self._mine = core.create_task(self.awaited(coroutine))
-            core.cur_task = task
-            done, value = core.run_until_complete(task)
+            return self._loop(task)
         finally:
             self._waits = None
             self._mine = core.cur_task = before
             tap.on = on
             self._busy = True
-        if done:
-            return value
-        raise value
