@@ -128,7 +128,7 @@ def test_standard_input_and_output(board: RemoteBoard) -> None:
 
 def test_cut_connections_during_put_and_get(board: RemoteBoard, closing) -> None:
     proxy = closing(Proxy(board.broker.port))
-    data = content(400_000)
+    data = content(600_000)
     cuts = 0
 
     def progress(done: int, total: int | None) -> None:
@@ -149,7 +149,7 @@ def test_cut_connections_during_put_and_get(board: RemoteBoard, closing) -> None
 
 
 def test_a_restart_of_the_device_during_put_and_get(board: RemoteBoard) -> None:
-    data = content(300_000)
+    data = content(600_000)
     at: list[int] = []
     told: list[str] = []
 
@@ -173,7 +173,7 @@ def test_a_restart_of_the_device_during_put_and_get(board: RemoteBoard) -> None:
 
 
 def test_a_transfer_that_was_interrupted_goes_on_in_the_next_call(board: RemoteBoard, tmp_path: Path) -> None:
-    data = content(200_000)
+    data = content(600_000)  # more than is on its way at once
 
     def interrupt(done: int, _total: int | None) -> None:
         if done > 80_000:
@@ -202,7 +202,7 @@ def test_a_device_that_vanishes_is_told_of(board: RemoteBoard) -> None:
             board.cut_power()
 
     with board.session() as session, pytest.raises(Timeout, match=BASE):
-        transfer.put(session, content(200_000), "/gone.bin", progress=vanish, patience=3.0)
+        transfer.put(session, content(600_000), "/gone.bin", progress=vanish, patience=3.0)
     board.up()
 
 

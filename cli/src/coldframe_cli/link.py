@@ -116,11 +116,11 @@ class Link:
         """
         with self._lock:
             known = topic_filter in self._listeners
-            callbacks = [*self._listeners.get(topic_filter, ()), callback]
-            self._listeners[topic_filter] = callbacks
+            self._listeners[topic_filter] = [*self._listeners.get(topic_filter, ()), callback]
+            up = self._up.is_set()  # else _on_connect subscribes
         if not known:
             self._client.message_callback_add(_matching(topic_filter), self._dispatch(topic_filter))
-        if self._up.is_set():  # even if it is known: whoever is new wants the retained messages, too
+        if up:  # even if it is known: whoever is new wants the retained messages, too
             self._client.subscribe(topic_filter, 1)
         stopped = False
 
@@ -191,12 +191,12 @@ class Link:
         self._turn -= 1  # the same broker again, should it only be a cut
         with self._lock:
             filters = [(topic_filter, 1) for topic_filter in self._listeners]
-        # Again even where the broker has kept the session: one that has restarted may have lost it half.
-        for start in range(0, len(filters), 50):
-            client.subscribe(filters[start : start + 50])
+            # Again even where the broker has kept the session: one that has restarted may have lost it half.
+            for start in range(0, len(filters), 50):
+                client.subscribe(filters[start : start + 50])
+            self._up.set()
         with self._changed:
             self._failures.clear()
-            self._up.set()
             self._changed.notify_all()
 
     def _on_connect_fail(self, *_: object) -> None:
