@@ -171,7 +171,7 @@ def remote(session: Session, target: str) -> dict[str, int | None] | None:
     if (
         len(rows) == 1
         and rows[0][1] is not None
-        and session.call("stat", {"path": target})["size"] is not None
+        and session.call("stat", {"path": target}, timeout=transfer.PATIENCE)["size"] is not None
     ):
         raise CliError(f"{session.base}: {target}: expected a folder, it is a file")
     return {row[0]: row[1] for row in rows}
@@ -187,7 +187,9 @@ def _hashes(
         rows = transfer.listing(session, target, recursive=True, sha=True)
         return {row[0]: row[2] for row in rows if len(row) > 2}
     return {
-        path: session.call("stat", {"path": join(target, path), "sha": True}, timeout=60.0).get("sha256")
+        path: session.call("stat", {"path": join(target, path), "sha": True}, timeout=transfer.PATIENCE).get(
+            "sha256"
+        )
         for path in paths
     }
 
@@ -259,7 +261,7 @@ def _deletions(
 def _named(session: Session) -> set[str]:
     # The files that the device's configuration names: certificates, the log, what waits to be sent.
     said = bytearray()
-    session.call("config", {"op": "get"}, on_data=said.extend)
+    session.call("config", {"op": "get"}, timeout=transfer.PATIENCE, on_data=said.extend)
     found: set[str] = set()
     waiting = [json.loads(said)]
     while waiting:
@@ -303,7 +305,7 @@ def carry_out(
     """
     for path in made.make:
         told("mkdir", path, 0)
-        session.call("mkdir", {"path": path, "parents": True})
+        session.call("mkdir", {"path": path, "parents": True}, timeout=transfer.PATIENCE)
     before = 0
     for path, source, why in made.put:
         told(why, path, source.size)
@@ -313,7 +315,7 @@ def carry_out(
     for path in made.remove:
         told("rm", path, 0)
         try:
-            session.call("rm", {"path": path})
+            session.call("rm", {"path": path}, timeout=transfer.PATIENCE)
         except DeviceError as error:
             if error.code != "missing":
                 raise
