@@ -177,6 +177,7 @@ class Bench:
             there, back = Path(folder, "there"), Path(folder, "back")
             host.eval("globals().__setitem__('ran', 0)")
             ran = 0
+            connections = board.accepted + pc.accepted
             start = time.monotonic()
             for trial in range(TRIALS):
                 count["trials"] += 1
@@ -184,7 +185,6 @@ class Bench:
                 if trial % 20 == 10:
                     way = board if trial % 40 == 10 else pc
                     way.truncate(chance.choice(("up", "down")), chance.randrange(20, 12_000))
-                    count["cut"] += 1
                 there.write_bytes(os.urandom(20_000))
                 try:
                     if trial % 2:
@@ -201,6 +201,7 @@ class Bench:
                 count["twice"] = int(host.eval("ran")[1]) - ran
             except hosts.Failed:
                 count["failed"] += 1
+            count["cut"] = board.accepted + pc.accepted - connections
             count["seconds"] = round(time.monotonic() - start, 1)
         return count
 
