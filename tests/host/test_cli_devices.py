@@ -7,6 +7,7 @@ import re
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from coldframe_cli import mdns, views
@@ -119,6 +120,28 @@ def test_ls(farm: Farm) -> None:
 def test_ls_without_a_broker(farm: Farm) -> None:
     done = command.run("ls", "--broker", "127.0.0.1:1", "--timeout", "1", env=farm.env, code=5)
     assert re.search(r"^error: broker .*127\.0\.0\.1:1.*connection refused", done.stderr)
+
+
+def test_every_broker_of_the_list_is_asked(farm: Farm, tmp_path: Path) -> None:
+    """As in a RabbitMQ cluster, where a retained message is on one node only."""
+    second = Mosquitto(tmp_path / "second").start()
+    peer = Peer(second.port, ["#"])
+    try:
+        peer.publish("coldframe/elsewhere/available", b"offline", retain=True)
+        peer.wait_for("coldframe/elsewhere/available", b"offline")
+        both = f"127.0.0.1:{farm.broker.port},127.0.0.1:{second.port}"
+        told = command.rows(command.run("ls", "--json", "--broker", both, env=farm.env).stdout)
+        assert [(row["name"], row["state"]) for row in told] == [
+            ("elsewhere", "offline"),
+            ("pump-1", "online"),
+            ("roof", "online"),
+        ]
+        second.stop()  # one that is away holds nothing up
+        told = command.rows(command.run("ls", "--json", "--broker", both, env=farm.env).stdout)
+        assert [row["name"] for row in told] == ["pump-1", "roof"]
+    finally:
+        peer.close()
+        second.close()
 
 
 def test_discover(farm: Farm) -> None:
