@@ -108,6 +108,24 @@ def test_a_forged_hint_ends_nothing_and_runs_nothing_twice(board: RemoteBoard, c
         assert session.reopened == 0
 
 
+def test_rubbish_under_its_topics_does_not_disturb_a_transfer(board: RemoteBoard, closing) -> None:
+    forger = closing(Peer(board.broker.port))
+    hint = b"\xff\xff" + bytes(8)
+    rubbish = [b"", b"\xff", bytes(26), hint, hint + b"[" * 150, hint + b'{"code": ' + b"9" * 150 + b"}"]
+    rubbish += [hint + b'{"code": null}', b"[" * 100_000, bytes(range(256)) * 20]
+
+    with board.session() as session:
+
+        def forge(_done: int, _total: int | None) -> None:
+            for kind in ("out", "err", "other"):
+                for data in rubbish:
+                    forger.client.publish(f"{BASE}/reply/{kind}/{session.id}", data, 1)
+
+        transfer.put(session, b"new" * 50_000, "/rubbish.bin", progress=forge)
+        assert board.get("rubbish.bin") == b"new" * 50_000 and session.reopened == 0
+        assert session.call("ping")["uptime"] >= 0
+
+
 def test_what_changes_something_is_not_run_again_after_a_restart(board: RemoteBoard) -> None:
     begun: list[bytes] = []
 
