@@ -190,6 +190,15 @@ def test_logs_that_follow(board: RemoteBoard) -> None:
             session.link.publish(f"{BASE}/say", b"while you look").wait_for_publish(10)
         while "while you look" not in (line := process.stdout.readline()):
             assert line, "it ended"
+        board.cli("reset", NAME)  # it goes on after a restart, and shows no line twice
+        with board.session() as session:
+            session.link.publish(f"{BASE}/say", b"after the restart").wait_for_publish(10)
+        rows = []
+        while "after the restart" not in (line := process.stdout.readline()):
+            assert line, "it ended"
+            rows.append(line)
+        assert any("startup: start number" in row for row in rows), rows
+        assert not any("while you look" in row for row in rows)
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 130
     finally:

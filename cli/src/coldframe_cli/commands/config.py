@@ -296,7 +296,7 @@ def _outcome(
             return told
     raise Timeout(
         f"{device}: no word since it restarted for the trial. It goes back to the old settings by itself; "
-        f"look later with: coldframe config get {device}"
+        f"look later with: coldframe config get {device}. If they name another broker or base topic, it is there now"
     )
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from .. import completion, context
 from ..devices import find
-from ..errors import CliError, DeviceError
+from ..errors import CliError, SessionLost, Timeout
 from ..logview import LEVELS, Line, RingReader, of_topic, rank
 from ..options import App
+from ..session import Session
 
 _Device = Annotated[
     str,
@@ -120,42 +123,69 @@ def _ring(
 ) -> None:
     now = context.current()
     reader = RingReader(device)
-    lost = 0
+    missed = 0
+    newest = -1  # number of the last line that was shown: none is shown twice, whatever is asked for again
+
+    def show(found: list[Line]) -> None:
+        nonlocal newest
+        for line in found:
+            if line.seq is not None:
+                if line.seq <= newest:
+                    continue
+                newest = line.seq
+            _show(line if numbers or now.json else replace(line, seq=None))
 
     def came(data: bytes) -> None:
-        for line in reader.feed(data):
-            _show(line)
+        show(reader.feed(data))
         if follow:
-            # A record is sent whole: what has come so far is complete.
-            for line in reader.end():
-                _show(line)
+            show(reader.end())  # a record is sent whole: what has come so far is complete
 
     def missing(n: int) -> None:
-        nonlocal lost
-        lost += n
+        nonlocal missed
+        missed += n
 
-    args: dict[str, object] = {"lines": lines, "level": lowest}
-    if since is not None:
-        args["since"] = since
-    for name, value in (("before", before), ("number", numbers or now.json), ("follow", follow)):
-        if value:
-            args[name] = True
+    args: dict[str, object] = {"lines": lines, "level": lowest, "number": True}
+    args |= {"since": since} if since is not None else {}
+    args |= {name: True for name, value in (("before", before), ("follow", follow)) if value}
     with now.session(device) as session:
-        try:
-            told = session.call("log", args, timeout=max(now.timeout, 20), on_data=came, on_lost=missing)
-        except DeviceError as error:
-            if error.code != "cancelled":
-                raise
-            told = {}
-        finally:
-            for line in reader.end():
-                _show(line)
-    if lost:
-        raise CliError(f"{device}: {lost} pieces of the answer were lost on the way")
+        while True:
+            try:
+                told = session.call(
+                    "log",
+                    args,
+                    timeout=max(now.timeout, 20),
+                    on_data=came,
+                    on_lost=missing,
+                    repeat=not follow,
+                )
+                break
+            except (SessionLost, Timeout):
+                show(reader.end())
+                if not follow:
+                    raise
+                now.out.note(f"{device} does not answer; going on when it is there again (Ctrl-C ends)")
+                after = _again(session)
+                if after <= newest:  # its memory was lost with the power: it counts anew
+                    newest = -1
+                    args = {**args, "lines": 0}
+                    args.pop("since", None)
+                else:
+                    args = {**args, "since": newest + 1}
+        show(reader.end())
+    if missed:
+        raise CliError(f"{device}: {missed} pieces of the answer were lost on the way")
     if told.get("lost"):
         now.out.note(f"{told['lost']} older lines had made room for newer ones")
     if numbers and "next" in told:
         now.out.note(f"the next number is {told['next']}")
+
+
+def _again(session: Session) -> int:
+    # Open the session again, however long it takes; returns the number that the device's next line will have.
+    while True:
+        with suppress(SessionLost, Timeout):
+            session.open(5.0)
+            return int(session.call("log", {"lines": 1}, timeout=5.0, repeat=False).get("next", 0))
 
 
 def _show(line: Line, *, clock: bool = False, width: int = 0) -> None:
