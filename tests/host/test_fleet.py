@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -165,6 +166,22 @@ def test_those_that_failed_are_done_later(few):
     assert all((board.flash / "done").is_dir() for board in few.boards)
     nothing = few.run("ping", "--failed")
     assert nothing.returncode == 2 and "--failed: there is none" in nothing.stderr
+
+
+def test_ctrl_c_ends_what_runs_on_the_devices(few, broker, tmp_path):
+    command = [sys.executable, "-m", "coldframe_cli", "exec", "--all", "while True: pass", "--jobs", "4"]
+    done = subprocess.Popen(
+        command, env=environment(tmp_path / "home", [broker.port]), stderr=subprocess.PIPE
+    )
+    at_work = "remote: admin exec while True"
+    until(lambda: sum(at_work in board.console for board in few.boards) == 4, "four at work")
+    done.send_signal(signal.SIGINT)
+    assert done.wait(20) == 130, done.stderr.read()
+    assert b"0 of 6 devices done; the same with --failed tries these again" in done.stderr.read()
+    ended = [board for board in few.boards if at_work in board.console]
+    until(lambda: all("exec failed: cancelled" in board.console for board in ended), "the end of the code")
+    assert len(ended) == 4, "one more was begun after Ctrl-C"
+    assert rows(few.run("ping", "--failed", "--json")).keys() == {board.folder.name for board in few.boards}
 
 
 def test_errors_of_the_devices_are_failures(few):
