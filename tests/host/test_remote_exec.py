@@ -350,6 +350,15 @@ def test_code_that_fills_the_heap_gives_it_back(run, bench):
     assert done.result["error"].startswith("MemoryError") and "much.py" in done.text
 
 
+def test_without_enough_stack_the_node_waits_and_output_is_kept(run):
+    code = "from coldframe.remote import runner\nroom = runner.ROOM\nrunner.ROOM = 1 << 28\n"
+    back = "runner.ROOM = room\n"
+    done = run(code + "for i in range(500): print(i, 'x' * 40)\n" + back).end()
+    assert done.lost == 0 and done.text == "".join(f"{i} {'x' * 40}\n" for i in range(500))
+    assert run(code + "while True: pass", limit=0.7).failed() == "limit"
+    assert run(back + "print('still there')").end().text == "still there\n"
+
+
 def test_ctrl_c_at_the_console_ends_the_code_not_the_node(run, bench):
     stuck = run("print('in')\nwhile True: pass")
     stuck.wait_for("in\n")

@@ -21,11 +21,12 @@ from micropython import const, schedule
 from .. import clock, hal
 from ..callback import COROUTINE
 
+ROOM = 6144  # bytes of stack that must be left in the code for the node to run inside of it; TLS needs much
 _TICK = const(100)  # ms between two turns of the event loop
 _TURN = const(25)  # ms of one, at most
 _CALM = const(3)  # rounds of the loop without anything to do, after which it ends
 _AGAIN = const(1000)  # ms after which code that has caught the interrupt is interrupted again
-_ROOM = const(4096)  # bytes of stack that the node needs inside of the code
+_SPARE = const(6144)  # bytes of heap that are left when output has to be kept
 _TRIES = const(20)  # to send a piece of output while the heap is full
 _LAST = const(5000)  # ms for the end of the output when the code was cancelled
 
@@ -53,6 +54,7 @@ class Runner:
     def __init__(self, cmd, names, limit):
         self.cmd = cmd
         self.names = names
+        self._kept = []  # pieces of output that come before what is in the tap
         self._until = clock.ms() + int(limit * 1000) if limit else None
 
     def start(self):
@@ -183,15 +185,26 @@ class Runner:
     def _full(self):
         # From the tap: no room for what is being printed. Returns what is to be raised in the code.
         if not self.ended or self._over:
-            if runcode.room() < _ROOM:
-                raise RuntimeError("maximum recursion depth exceeded")
-            self._nest(self._drain(), True)
+            if runcode.room() < ROOM:
+                self._keep()
+            else:
+                self._nest(self._drain(), True)
         if self.ended and not self._over:
             self._tap.len = 0  # nobody waits for it
+            self._kept.clear()
             self._stop_code()
 
+    def _keep(self):
+        # The node cannot run here: what is printed stays, as long as there is heap for it.
+        if hasattr(gc, "mem_free") and gc.mem_free() < _SPARE:
+            gc.collect()
+            if gc.mem_free() < _SPARE:
+                raise MemoryError("the output does not fit into the heap")
+        self._kept.append(bytes(self._view))
+        self._tap.len = 0
+
     async def _drain(self):
-        while self._tap.len or self._sending:
+        while self._tap.len or self._kept or self._sending:
             if not self._sending:
                 self._send()
             await core.sleep_ms(0)
@@ -200,8 +213,11 @@ class Runner:
 
     def _send(self):
         # A copy goes out, so that there is room at once.
-        data = bytes(self._view[: self._tap.len])
-        self._tap.len = 0
+        if self._kept:
+            data = self._kept.pop(0)
+        else:
+            data = bytes(self._view[: self._tap.len])
+            self._tap.len = 0
         self._sending = core.create_task(self._sent(data))
 
     async def _sent(self, data):
@@ -220,7 +236,7 @@ class Runner:
         # The task beside the code.
         while True:
             await core.sleep_ms(_TICK)
-            if self._tap.len and not self._sending:
+            if (self._tap.len or self._kept) and not self._sending:
                 self._send()
             if self._due():
                 task = self._waits or (None if self._deep else self._task)
@@ -264,7 +280,7 @@ class Runner:
         # From the timer, in the middle of whatever.
         if not self._busy or core.cur_task is not self._mine:
             return
-        if runcode.room() >= _ROOM:
+        if runcode.room() >= ROOM:
             try:
                 self._nest(self._turn(), False)
             except MemoryError:
