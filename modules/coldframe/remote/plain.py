@@ -268,11 +268,13 @@ class _Command:
                 await self._send(not n)
 
     async def _eval(self):
+        from runcode import compile  # the ESP8266 has no compile() of its own
+
         from .run import eval_
 
         code = self.data.decode()
         try:
-            compile(code, "<eval>", "eval")
+            compile(code, "<eval>", True, {})
             expression = True
         except SyntaxError:
             expression = False
