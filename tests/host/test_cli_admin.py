@@ -195,7 +195,7 @@ def test_logs_that_follow(board: RemoteBoard) -> None:
             session.link.publish(f"{BASE}/say", b"after the restart").wait_for_publish(10)
         rows = []
         while "after the restart" not in (line := process.stdout.readline()):
-            assert line, "it ended"
+            assert line, rows
             rows.append(line)
         assert any("startup: start number" in row for row in rows), rows
         assert not any("while you look" in row for row in rows)

@@ -12,7 +12,7 @@ import typer
 
 from .. import completion, context
 from ..devices import find
-from ..errors import CliError, SessionLost, Timeout
+from ..errors import CliError, DeviceError, SessionLost, Timeout
 from ..logview import LEVELS, Line, RingReader, of_topic, rank
 from ..options import App
 from ..session import Session
@@ -159,9 +159,10 @@ def _ring(
                     repeat=not follow,
                 )
                 break
-            except (SessionLost, Timeout):
+            except (SessionLost, Timeout, DeviceError) as error:
                 show(reader.end())
-                if not follow:
+                # A device that is told to restart ends what runs in its sessions first.
+                if not follow or isinstance(error, DeviceError) and error.code not in ("cancelled", "gone"):
                     raise
                 now.out.note(f"{device} does not answer; going on when it is there again (Ctrl-C ends)")
                 after = _again(session)
@@ -183,7 +184,7 @@ def _ring(
 def _again(session: Session) -> int:
     # Open the session again, however long it takes; returns the number that the device's next line will have.
     while True:
-        with suppress(SessionLost, Timeout):
+        with suppress(SessionLost, Timeout, DeviceError):
             session.open(5.0)
             return int(session.call("log", {"lines": 1}, timeout=5.0, repeat=False).get("next", 0))
 
