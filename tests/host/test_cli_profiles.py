@@ -102,3 +102,13 @@ def test_what_is_wrong_is_said(file: Path, text: str, words: str) -> None:
     with pytest.raises(CliError, match=words) as error:
         profiles.load()
     assert error.value.exit_code == USAGE
+
+
+def test_devices_that_the_broker_cannot_tell(tmp_path, monkeypatch):
+    file = tmp_path / "config.toml"
+    monkeypatch.setenv("COLDFRAME_CONFIG", str(file))
+    file.write_text('[profiles.default]\nbase = "house/+"\ndevices = ["pump-1", "garden/valve"]\n')
+    assert profiles.load().places == ["house/+", "house/pump-1", "garden/valve"]
+    file.write_text('[profiles.default]\ndevices = "pump-1"\n')
+    with pytest.raises(CliError, match="devices: expected"):
+        profiles.load()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import threading
 import time
@@ -10,7 +11,7 @@ import time
 import pytest
 from coldframe_cli import transfer
 from host.brokers import RabbitCluster, until
-from host.fleetboards import FleetBoards, link, session
+from host.fleetboards import FleetBoards, coldframe, link, session
 
 pytestmark = pytest.mark.xdist_group("rabbitmq")
 
@@ -82,6 +83,13 @@ def test_nodes_of_the_cluster_die_one_after_another_during_transfers(cluster, cl
         tmp_path / "boards", 2, cluster.ports[1:] + cluster.ports[:1], {"mqtt": {"keepalive": 5}}
     )
     closing(fleet).start()
+    # Each board keeps its retained message on another node of the cluster; the command, told of both, finds them.
+    config = tmp_path / "home" / ".config" / "coldframe" / "config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text(f"[profiles.default]\ndevices = {[fleet.base(0), fleet.base(1).rpartition('/')[2]]}\n")
+    listed = coldframe(tmp_path / "home", cluster.ports, "ls", "--json")
+    states = {row["name"]: row["state"] for row in map(json.loads, listed.stdout.splitlines())}
+    assert states == {"node-000": "online", "node-001": "online"}, listed
     host = closing(link(*cluster.ports))
     running = [Transfers(host, fleet.base(i)) for i in range(2)]
     until(lambda: all(t.check() and t.done for t in running), "the first files")
@@ -102,6 +110,9 @@ def test_nodes_of_the_cluster_die_one_after_another_during_transfers(cluster, cl
             node.start()  # ... while it comes back.
     for t in running:
         t.end()
+    # One of the three is dead now.
+    told = coldframe(tmp_path / "home", cluster.ports, "eval", "--all", "node.name")
+    assert told.returncode == 0, told
     for i, t in enumerate(running):
         assert fleet.boards[i].get("big.bin") == t.last
     assert host.drops > 0, "the host never lost its connection"

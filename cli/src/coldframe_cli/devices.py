@@ -38,6 +38,9 @@ class Broker(Protocol):
     def listen(self, topic_filter: str, callback: Callable[[str, bytes, bool], None]) -> Callable[[], None]:
         """Have messages handed to a callback (topic, payload, retained), from another thread; returns what ends it."""
 
+    def subscribed(self, timeout: float) -> bool:
+        """Wait until the broker has confirmed all subscriptions, at most ``timeout`` s; returns whether it has."""
+
 
 @dataclass
 class Device:
@@ -169,6 +172,11 @@ class Directory:
         """
         self.start(ask=ask)
         end = time.monotonic() + timeout
+        for link in self._links:
+            link.subscribed(end - time.monotonic())
+        self._last = max(
+            self._last, time.monotonic()
+        )  # the quiet begins when all that the broker keeps may come
         while (now := time.monotonic()) < end:
             self._follow()
             with self._news:
@@ -290,7 +298,7 @@ def find(link: Link, profile: Profile, *, ask: bool = True, wait: float = 3.0) -
     Returns:
         The devices, sorted by name.
     """
-    with others(link, profile) as further, Directory(link, [profile.base], others=further) as directory:
+    with others(link, profile) as further, Directory(link, profile.places, others=further) as directory:
         found = directory.look(ask=ask, timeout=wait)
     completion.remember(device.name for device in found if device.info)
     return found
@@ -306,7 +314,9 @@ def others(link: Link, profile: Profile) -> Iterator[list[Link]]:
         for broker in profile.brokers:
             if len(profile.brokers) > 1 and str(broker) != link.broker:
                 with suppress(BrokerError):
-                    found.append(stack.enter_context(Link(replace(profile, brokers=(broker,)))))
+                    found.append(
+                        stack.enter_context(Link(replace(profile, brokers=(broker,)), lasting=False))
+                    )
         yield found
 
 

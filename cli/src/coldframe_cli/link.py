@@ -51,6 +51,7 @@ class Link:
         self._refused = ""
         self._listeners: dict[str, list[Callback]] = {}
         self._lock = threading.RLock()
+        self._asked: set[int] = set()  # subscriptions that the broker has not answered
         self._closed = False
         self._turn = 0
         self._broker: Broker | None = None
@@ -62,6 +63,7 @@ class Link:
         self._client.on_connect = self._on_connect
         self._client.on_connect_fail = self._on_connect_fail
         self._client.on_disconnect = self._on_disconnect
+        self._client.on_subscribe = self._on_subscribe
 
     def __enter__(self) -> Link:
         self.connect()
@@ -121,7 +123,7 @@ class Link:
         if not known:
             self._client.message_callback_add(_matching(topic_filter), self._dispatch(topic_filter))
         if up:  # even if it is known: whoever is new wants the retained messages, too
-            self._client.subscribe(topic_filter, 1)
+            self._subscribe([(topic_filter, 1)])
         stopped = False
 
         def stop() -> None:
@@ -193,7 +195,7 @@ class Link:
             filters = [(topic_filter, 1) for topic_filter in self._listeners]
             # Again even where the broker has kept the session: one that has restarted may have lost it half.
             for start in range(0, len(filters), 50):
-                client.subscribe(filters[start : start + 50])
+                self._subscribe(filters[start : start + 50])
             self._up.set()
         with self._changed:
             self._failures.clear()
@@ -208,8 +210,27 @@ class Link:
                 self._failures[self._broker] = why
             self._changed.notify_all()
 
+    def subscribed(self, timeout: float) -> bool:
+        """Wait until the broker has confirmed all subscriptions, at most ``timeout`` s; it may take its time, as a
+        cluster does. What it keeps (retained messages) comes at about that moment. Returns whether it has.
+        """
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._asked and self._up.is_set(), timeout)
+
+    def _subscribe(self, filters: list[tuple[str, int]]) -> None:
+        with self._changed:  # the answer cannot be taken before its number is here
+            number = self._client.subscribe(filters)[1]
+            if number is not None:
+                self._asked.add(number)
+
+    def _on_subscribe(self, _client, _userdata, number: int, *_: object) -> None:
+        with self._changed:
+            self._asked.discard(number)
+            self._changed.notify_all()
+
     def _on_disconnect(self, _client, _userdata, _flags, reason, _properties) -> None:
         with self._changed:
+            self._asked.clear()
             if self._up.is_set():
                 self._up.clear()
                 self.drops += not self._closed

@@ -74,13 +74,14 @@ def _there(link: Link, base: str) -> bool:
     heard = threading.Event()
     stop = link.listen(f"{base}/available", lambda *_: heard.set())
     try:
+        link.subscribed(_LOOK)
         return heard.wait(_RETAINED)
     finally:
         stop()
 
 
 def _named(link: Link, profile: Profile, name: str) -> list[Device]:
-    with devices.others(link, profile) as others, Directory(link, [profile.base], others=others) as directory:
+    with devices.others(link, profile) as others, Directory(link, profile.places, others=others) as directory:
 
         def matching() -> list[Device]:
             return [d for d in directory.devices() if d.matches(name)]

@@ -12,6 +12,7 @@
     base = "coldframe/+"                      # where the devices are; + stands for the device's name
     keys = { "*" = "the key of most", "pump-*" = "another" }
     tags = { garden = ["pump-*", "valve1"] }
+    devices = ["pump-1", "house/valve1"]      # only for a broker that cannot be asked which there are: RabbitMQ
 """
 
 from __future__ import annotations
@@ -59,6 +60,12 @@ class Profile:
     base: str = BASE
     keys: dict[str, str] = field(default_factory=dict)
     tags: dict[str, list[str]] = field(default_factory=dict)
+    devices: tuple[str, ...] = ()
+
+    @property
+    def places(self) -> list[str]:
+        """The MQTT filters of the base topics of all devices: ``base``, and those of ``devices``."""
+        return [self.base, *(self.base_of(device) for device in self.devices)]
 
     def base_of(self, device: str) -> str:
         """The base topic of a device: its name below ``base``, or ``device`` itself if it is a topic."""
@@ -195,7 +202,11 @@ def _profile(name: str, data: dict, where: str) -> Profile:
         raise CliError(f'{where}: tags: expected {{ TAG = ["PATTERN", ...], ... }}')
     if "key" in data:
         keys = {**keys, "*": data["key"]}
-    return _checked(Profile(name=name, keys=keys, tags=tags, **values), where)
+    devices = data.get("devices", [])
+    if not isinstance(devices, list) or not all(isinstance(d, str) for d in devices):
+        raise CliError(f'{where}: devices: expected ["NAME or base topic", ...]')
+    profile = Profile(name=name, keys=keys, tags=tags, devices=tuple(devices), **values)
+    return _checked(profile, where)
 
 
 def _checked(profile: Profile, where: str) -> Profile:

@@ -102,7 +102,7 @@ def watch(
         changes.set()
 
     with others(now.link(), now.profile) as further:
-        directory = Directory(now.link(), [now.profile.base], others=further, changed=changed)
+        directory = Directory(now.link(), now.profile.places, others=further, changed=changed)
         directory.look(timeout=2)
         if now.json:
             _rounds(directory, every, count, lambda: None, changes)
