@@ -22,7 +22,7 @@ BASE = "test/runner"
 class Bench:
     """A board with remote administration, and hosts that talk to it."""
 
-    def __init__(self, port: int, make, config: dict | None = None) -> None:
+    def __init__(self, port: int, make, config: dict | None = None, main: str = "") -> None:
         self.link = Link(Profile(brokers=(Broker("127.0.0.1", port),)))
         self.link.connect()
         self._sessions: list[Session] = []
@@ -38,7 +38,10 @@ class Bench:
                 **(config or {}),
             },
         )
-        (self.board.flash / "main.py").unlink()
+        if main:
+            self.board.put("main.py", main)
+        else:
+            (self.board.flash / "main.py").unlink()
         self.start()
 
     def start(self) -> None:
@@ -392,6 +395,36 @@ def test_log_capture_and_the_output_share_what_is_printed(tmp_path):
     Running(session, "exec", code).end()
     found = Running(session, "eval", "found").end()
     assert re.search(r"print: both of them", found.text), found.text
+    bench.close()
+    next(maker, None)
+    broker.stop()
+
+
+def test_where_timers_are_few_the_watchdogs_serves_both(tmp_path):
+    """As on an ESP32, whose timers have numbers: none is left for the code, and the watchdog goes on looking."""
+    broker = Mosquitto(tmp_path / "broker").start()
+    maker = boards(tmp_path)
+    main = (
+        "from coldframe import Node, hal\nhal.DOG_TIMER = 0\nnode = Node()\nlooks = []\n"
+        "import coldframe.hal.dog as dog\n"
+        "before = dog.Dog._look\n"
+        "def look(self, timer):\n    looks.append(timer)\n    before(self, timer)\n"
+        "dog.Dog._look = look\nnode.run()\n"
+    )
+    bench = Bench(broker.port, next(maker), main=main)
+    session = bench.session()
+    stuck = Running(
+        session,
+        "exec",
+        "print('in')\nn = len(looks)\nwhile len(looks) < n + 2: pass\nprint('seen')\nwhile True: pass",
+    )
+    stuck.wait_for("seen\n")
+    session.cancel()
+    assert stuck.failed() == "cancelled"
+    done = Running(
+        session, "exec", "import time\nn = len(looks)\ntime.sleep(2.5)\nprint(1 <= len(looks) - n <= 3)"
+    ).end()
+    assert done.text == "True\n"
     bench.close()
     next(maker, None)
     broker.stop()
