@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import sys
 import threading
@@ -13,7 +14,7 @@ from typing import Annotated
 import typer
 
 from . import __version__, context
-from .errors import CliError
+from .errors import USAGE, CliError, os_error
 from .options import App
 
 # Each module of the package `commands` adds its own to the application, in this order.
@@ -73,6 +74,9 @@ for _name in COMMANDS:
 def main(args: list[str] | None = None) -> None:
     """Run the command with ``args`` (else the process's own) and exit with its code."""
     now = context.begin()
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # it was closed, as by >&- or by a service manager
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without emoji shows "?" instead
@@ -82,6 +86,14 @@ def main(args: list[str] | None = None) -> None:
         except CliError as error:
             now.out.error(error.text, error.code)
             sys.exit(error.exit_code)
+        except OSError as error:  # a folder that may not be written, a full disk
+            now.out.error(os_error(error))
+            sys.exit(USAGE)
+        except (
+            UnicodeEncodeError
+        ) as error:  # of a name on the command line, which goes to the device as UTF-8
+            now.out.error(f"{ascii(error.object[:100])}: expected text in UTF-8")
+            sys.exit(USAGE)
         finally:
             now.close()
 

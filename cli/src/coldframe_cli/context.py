@@ -6,10 +6,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from . import locate, profiles
+from .errors import CliError
 from .link import Link
 from .output import Output
 from .profiles import Profile
@@ -130,7 +131,8 @@ class One(Context):
     def cancel(self) -> None:
         """End what runs on the device. From another thread."""
         if session := self._open:
-            session.cancel()
+            with suppress(CliError):  # it is not open yet: nothing runs
+                session.cancel()
 
     def close(self) -> None:
         """Nothing: the connection is that of all."""

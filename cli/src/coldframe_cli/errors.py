@@ -26,6 +26,12 @@ class CliError(Exception):
         self.exit_code = exit_code
 
 
+def os_error(error: OSError) -> str:
+    """What to tell of an error of the operating system: which file, and why."""
+    why = error.strerror or str(error)
+    return f"{error.filename}: {why}" if error.filename is not None else why
+
+
 class BrokerError(CliError):
     """The broker cannot be reached, or does not let us in."""
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import platformdirs
 
-from .errors import FAILED, OK, UNREACHABLE, CliError
+from .errors import FAILED, OK, UNREACHABLE, CliError, os_error
 
 if TYPE_CHECKING:
     from .devices import Device
@@ -220,6 +220,8 @@ def _one(target: Target, work: Callable[[Target], Any]) -> Result:
     except Failure as failure:
         result.code, result.error, result.exit_code = "failed", str(failure), failure.exit_code
         result.value = failure.value
+    except OSError as error:
+        result.code, result.error, result.exit_code = "error", os_error(error), FAILED
     except Exception as error:  # one of many: the others go on, and this one is shown like any failure
         result.code, result.error, result.exit_code = "error", f"{type(error).__name__}: {error}", FAILED
     result.seconds = time.monotonic() - begun

@@ -116,6 +116,7 @@ class Link:
         """Subscribe, QoS 1. ``callback(topic, payload, retained)`` is called in the connection's thread: it may
         publish, but must not wait. Returns a function that ends it.
         """
+        _check(topic_filter)
         with self._lock:
             known = topic_filter in self._listeners
             self._listeners[topic_filter] = [*self._listeners.get(topic_filter, ()), callback]
@@ -313,6 +314,20 @@ def _refusal(reason: object) -> str:
         "Not authorized": "not authorised: expected another user name or password",
         "Unsupported protocol version": "it does not speak MQTT 3.1.1",
     }.get(text, text.lower())
+
+
+def _check(topic_filter: str) -> None:
+    """Raise CliError for what no broker takes as a topic filter (MQTT 3.1.1, 4.7): it would end the connection."""
+    levels = topic_filter.split("/")
+    if (
+        not topic_filter
+        or "\0" in topic_filter
+        or any(level not in ("+", "#") and ("+" in level or "#" in level) for level in levels)
+        or "#" in levels[:-1]
+    ):
+        raise CliError(
+            f"topic {topic_filter!r}: expected whole levels for the wildcards + and #, and # at the end only"
+        )
 
 
 def _matching(topic_filter: str) -> str:

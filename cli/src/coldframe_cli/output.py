@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Iterable
@@ -45,7 +46,8 @@ class Output:
 
     def error(self, text: str, code: str = "error") -> None:
         """An error: red on stderr; with --json also as an object on stdout."""
-        self.value({"ok": False, "error": {"code": code, "text": text}})
+        with contextlib.suppress(OSError):  # that stdout cannot be written may be the very error
+            self.value({"ok": False, "error": {"code": code, "text": text}})
         self.errors.print(f"[bold red]error:[/] {_plain(text)}")
 
     def raw(self, data: bytes) -> None:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+import unicodedata
 from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -69,7 +70,8 @@ class Profile:
 
     def base_of(self, device: str) -> str:
         """The base topic of a device: its name below ``base``, or ``device`` itself if it is a topic."""
-        if not device or any(c in device for c in "+#\0"):
+        # A broker closes the connection on a topic with control characters, or with what is no UTF-8.
+        if not device or any(c in "+#" or unicodedata.category(c) in ("Cc", "Cs") for c in device):
             raise CliError(
                 f"device {device!r}: expected a name such as pump1, or a base topic such as home/pump1"
             )

@@ -230,7 +230,7 @@ def short(value: Any) -> str:
     return text if len(text) <= _WIDE else text[: _WIDE - 1] + "…"
 
 
-_IMPLIED = ("ok", "device")  # what the table says anyway
+_IMPLIED = ("ok", "device", "sha256")  # what the table says anyway, or nobody reads there
 
 
 def _plain(value: Any) -> str:

@@ -204,9 +204,9 @@ class Session:
 
     def drain(self, command: Command, on_data: Callable[[bytes], None] | None = None) -> None:
         """Cancel a command and take what still comes of it, until the device has confirmed (10 s at most)."""
-        command.cancel()
         command.timeout = 10.0
         with contextlib.suppress(CliError):
+            command.cancel()
             command.finish(on_data)
 
     def start(

@@ -126,7 +126,7 @@ def get(
             told["text"] = sink.getvalue().decode("utf-8", "replace")
             now.out.raw(sink.getvalue())
         else:
-            name = path.rsplit("/", 1)[-1]
+            name = path.rstrip("/").rsplit("/", 1)[-1]
             target = Path(local) if local else Path(name)
             if target.is_dir() or (local or "").endswith("/"):
                 target = target / name
