@@ -194,7 +194,7 @@ class Gate:
             return
         if old and old.key_name == row[1]:  # its host begins anew
             old.close()
-        elif old or not self._room():
+        elif old or not self._room(row[2]):
             self.hint(sid, "busy")
             return
         from .session import Session
@@ -205,19 +205,30 @@ class Gate:
         self.until = clock.ms()
         sessions[sid] = Session(self.remote, sid, row[1], row[2], kc, kd)
 
-    def _room(self):
-        # Whether there is room for another session; the one that has been idle for longest makes room.
+    def _room(self, role):
+        # Whether there is room for another session. Else one makes it: that which has been idle for longest; or one
+        # that has said nothing for remote.idle seconds, whatever runs in it, for a host that is there asks now and then
+        # (the log of a quiet node needs no acknowledgement); or, for an admin, any that may only read.
         sessions = self.remote.sessions
-        if len(sessions) < (self.node.config["remote.sessions"] or (2 if small else 4)):
+        c = self.node.config
+        if len(sessions) < (c["remote.sessions"] or (2 if small else 4)):
             return True
-        oldest = None
-        for session in sessions.values():
-            if session.command is None and (oldest is None or session.used < oldest.used):
-                oldest = session
-        if oldest is None or clock.ms() - oldest.used < _IDLE:
-            return False
-        del sessions[oldest.sid]
-        return True
+        for likes in range(3):
+            oldest = None
+            for session in sessions.values():
+                silent = clock.ms() - session.used
+                if likes == 0:
+                    good = session.command is None and silent >= _IDLE
+                elif likes == 1:
+                    good = silent > c["remote.idle"] * 1000
+                else:
+                    good = role == "admin" and session.role != "admin"
+                if good and (oldest is None or session.used < oldest.used):
+                    oldest = session
+            if oldest:
+                oldest.close()
+                return True
+        return False
 
     # Answers without a session.
 

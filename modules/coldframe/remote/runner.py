@@ -67,9 +67,11 @@ class Runner:
             tap.other = dupterm(tap)
         self._aside = core.create_task(self._look_after())
         self._loop = core.run_until_complete
-        self._before = asyncio.run, core.Loop.run_until_complete
+        self._before = asyncio.run, core.Loop.run_until_complete, core.new_event_loop
         asyncio.run = core.Loop.run_until_complete = self._run_loop
         core.run_until_complete = self._run_until
+        # A new one would have no task of the node's in it.
+        asyncio.new_event_loop = core.new_event_loop = core.get_event_loop
         try:
             self._timer = hal.ticks(_TICK, runcode.Guard(self._tick))
         except (OSError, ValueError):
@@ -87,7 +89,8 @@ class Runner:
         if self._aside:
             self._aside.cancel()
             self._aside = None
-            asyncio.run, core.Loop.run_until_complete = self._before
+            asyncio.run, core.Loop.run_until_complete, core.new_event_loop = self._before
+            asyncio.new_event_loop = core.new_event_loop
             core.run_until_complete = self._loop
             dupterm = getattr(os, "dupterm", None)
             if dupterm:
