@@ -100,8 +100,8 @@ class Session:
                 self.say(_SINGLE, counter, said, True, "err")
                 return
             if not last:
+                create_task(self._hold(self.command))  # first: without memory for it nobody would read on
                 self.node.client._paused |= _SLOW
-                create_task(self._hold(self.command))
 
     def repeated(self, topic, m):
         """Whether an open message is the one that this session began with; it is answered once more then."""
@@ -171,7 +171,7 @@ class Session:
         end = _REPLY + size
         m[end : end + _MAC] = mac(self._kd, topic, b"\0", memoryview(m)[:end])[:_MAC]
         end += _MAC
-        if keep:
+        if keep and ref == self._last:  # else it is that of a command before, which has waited for room
             self._answer = (kind, bytes(m)) if end <= _KEPT else None
         # Not with wait=False, which would store it on the flash where there is a spill file.
         client = self.node.client
