@@ -7,9 +7,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
-from coldframe_cli import context
+from coldframe_cli import context, transfer
+from coldframe_cli.errors import SessionLost
 from coldframe_cli.selectors import Collector
 from coldframe_cli.session import Session
 from host.brokers import Mosquitto
@@ -34,6 +36,17 @@ def test_names_that_no_topic_can_have(board: RemoteBoard, name: str) -> None:
 @pytest.mark.parametrize("topic", ["a/#/b", "a/b+", "./x#"])
 def test_topics_that_no_broker_takes(board: RemoteBoard, topic: str) -> None:
     assert b"expected whole levels" in board.cli("collect", topic, code=2).stderr
+
+
+def test_a_list_of_files_that_lacks_its_end(board: RemoteBoard) -> None:
+    # A broker that restarts has forgotten what it had not delivered: sync must not take the rest for the whole.
+    with board.session() as session:
+        call, names = session.call, transfer.listing(session)
+        with (
+            mock.patch.object(session, "call", lambda *a, on_data, **more: call(*a, on_data=len, **more)),
+            pytest.raises(SessionLost, match=f"0 of {len(names)} names"),
+        ):
+            transfer.listing(session)
 
 
 def test_paths(board: RemoteBoard, tmp_path: Path) -> None:

@@ -327,11 +327,14 @@ def listing(session: Session, path: str = "/", *, recursive: bool = False, sha: 
     """
     data = bytearray()
     args = {"path": path, "recursive": recursive, "sha": sha}
-    session.call("ls", args, timeout=60.0, on_data=data.extend, on_lost=_incomplete)
+    told = session.call("ls", args, timeout=60.0, on_data=data.extend, on_lost=_incomplete)
     try:
-        return sorted(protocol.json_lines(bytes(data)), key=lambda row: row[0])
+        rows = sorted(protocol.json_lines(bytes(data)), key=lambda row: row[0])
     except (protocol.BadMessage, LookupError, TypeError):
         raise DeviceError("error", f"{path}: expected a list of names from the device") from None
+    if len(rows) < told.get("count", 0):  # what was lost at the very end leaves no gap
+        raise SessionLost(f"{path}: {len(rows)} of {told['count']} names have come; try again")
+    return rows
 
 
 def _incomplete(count: int) -> None:
