@@ -97,3 +97,12 @@ def test_code_with_a_new_event_loop_leaves_the_node_alive(make_node: MakeNode, p
     ticks = len(peer.payloads("a/tick"))
     until(lambda: len(peer.payloads("a/tick")) > ticks + 3, "the node's other tasks")
     assert host.call("exec", {}, b"await asyncio.sleep_ms(1)")["ok"]
+
+
+def test_nothing_is_set_while_a_trial_may_take_it_back(make_node: MakeNode, peer: Peer) -> None:
+    """A trial that fails brings back the file before, byte for byte: what was set meanwhile would be gone unsaid."""
+    make_node()
+    host = RemoteHost(peer, "a", KEY).open()
+    assert host.call("config", {"op": "apply", "changes": {"name": "other"}, "trial": 60})["changed"]
+    said = host.call("config", {"op": "set", "changes": {"time": {"tz": "UTC0"}}})
+    assert said.get("code") == "busy", said

@@ -234,6 +234,8 @@ def _save(path, changes, whole):
 
 async def _set(cmd):
     path = _file(cmd)
+    if path == PATH and configtrial.running():
+        raise RemoteError("busy", "config set: a configuration is on trial, and may be taken back")
     base = _stored(path)[0]
     changes, whole = _wanted(cmd, base)
     base = None
