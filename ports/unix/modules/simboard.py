@@ -123,7 +123,8 @@ def main():
         flash.mount_folder(folder + "/flash", options["--size"] * 1024)
     del sys.argv[:]
     sys.path[:] = ["", ".frozen", "/lib"]
-    sys.modules.pop("__main__", None)  # this file, after -m: on a board it is what main.py and the REPL run in
+    # This file, after -m: on a board it is what main.py and the REPL run in.
+    sys.modules.pop("__main__", None)
     _simboard.run(options["--repl"] or _simboard.isatty(), options["--exit"])
 
 
