@@ -30,8 +30,8 @@ VECTORS = {
     "b259ce",
     "data": "0000000000020000000234320af14aaa9ef606505c757c12154fe30fa9",
     "ack": "8000000000035345512030906b39849354b6e0ee5b0875f82cdbc8",
-    "result": "800000000003000000027b226f6b223a20747275652c202276616c7565223a20302c20226d73223a20317d1e"
-    "1b38c061ac0c0e87623227ad830e93",
+    "result": "800100000003000000027b226f6b223a20747275652c202276616c7565223a20302c20226d73223a20317d"
+    "0b9552e389545ecde10f839e2a6638aa",
     "unknown": "8000000000047b7d37afb4d97f90c04d075bc8d79e83c396",
 }
 OUT = BASE + "/reply/out/" + SID
@@ -293,9 +293,9 @@ async def test_sessions_make_room_and_end():
     await opened(node, broker)
     gate = node.remote.gate
     first = node.remote.sessions[SID]
-    minitest.equal(gate._room(), False)  # it has only just been heard
+    minitest.equal(gate._room("admin"), False)  # it has only just been heard
     first.used -= 11000
-    minitest.equal((gate._room(), list(node.remote.sessions)), (True, []))
+    minitest.equal((gate._room("admin"), list(node.remote.sessions)), (True, []))
     node.remote.sessions[SID] = first
     first.used = clock.ms() - 11000
     await until(lambda: not node.remote.sessions, "the end of an idle session")

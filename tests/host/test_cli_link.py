@@ -11,7 +11,7 @@ from pathlib import Path
 import paho.mqtt.client as paho
 import pytest
 from coldframe_cli import transfer
-from coldframe_cli.errors import BrokerError, SessionLost
+from coldframe_cli.errors import BrokerError, Incomplete, SessionLost
 from coldframe_cli.link import Link
 from coldframe_cli.profiles import Broker as Address
 from coldframe_cli.profiles import Profile
@@ -124,6 +124,27 @@ def test_rubbish_under_its_topics_does_not_disturb_a_transfer(board: RemoteBoard
         transfer.put(session, b"new" * 50_000, "/rubbish.bin", progress=forge)
         assert board.get("rubbish.bin") == b"new" * 50_000 and session.reopened == 0
         assert session.call("ping")["uptime"] >= 0
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["in the middle", "at the end"])
+def test_lost_output_is_noticed_wherever_it_was(board: RemoteBoard, number: int) -> None:
+    code = b"import time\nprint('one')\nfor i in range(8): time.sleep_ms(100)\nprint('two')"
+    with board.session() as session:
+        session.call("ping")
+        take = session._on_message
+
+        def lossy(topic: str, payload: bytes, retained: bool) -> None:
+            if topic.endswith("out/" + session.id) and int.from_bytes(payload[:2], "big") == number:
+                return
+            take(topic, payload, retained)
+
+        session._stop()
+        session._stop = session.link.listen(f"{BASE}/reply/+/{session.id}", lossy)
+        got, lost = bytearray(), []
+        told = session.call("exec", {}, code, on_data=got.extend, on_lost=lost.append)
+        assert told["ok"] and lost == [1] and got.split() == [b"two", b"one"][number : number + 1]
+        with pytest.raises(Incomplete, match="lost on the way"):
+            session.call("exec", {}, code, on_data=got.extend)
 
 
 def test_what_changes_something_is_not_run_again_after_a_restart(board: RemoteBoard) -> None:

@@ -61,7 +61,7 @@ def test_the_example_is_right(host: RemoteHost) -> None:
         "command": host.command_bytes("eval", b'{"limit": 5}\nprint(6 * 7)', LAST, 2),
         "data": reply(host, "out", 0, 2, 2, b"42\n"),
         "ack": host.command_bytes("ack", b"SEQ 0", LAST, 3),
-        "result": reply(host, "out", LAST, 3, 2, b'{"ok": true, "value": 0, "ms": 1}'),
+        "result": reply(host, "out", LAST | 1, 3, 2, b'{"ok": true, "value": 0, "ms": 1}'),
         "unknown": host.command_bytes("juggle", b"{}", LAST, 4),
         "error": reply(host, "err", SINGLE, 4, 4, b'{"code": "unknown", "text": "juggle"}'),
     }

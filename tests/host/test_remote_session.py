@@ -44,7 +44,7 @@ def take(host: RemoteHost, ref: int) -> bytes:
         while seq in replies:
             data += replies[seq].body
             seq += 1
-        if LAST in replies:
+        if LAST | seq in replies:
             return data
         assert max(replies) < seq, replies[max(replies)]
         host.send("ack", host.command_bytes("ack", b"SEQ %d" % (seq - 1)))

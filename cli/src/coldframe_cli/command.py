@@ -43,6 +43,7 @@ class Command:
         self.ahead = session.welcome.ahead
         self.piece = session.welcome.to_device
         self.lost = 0  # data messages that never came
+        self.ended = False  # its last reply has come: there is nothing to cancel
         self._expected = 0  # sequence number of the next data message
         self._unacknowledged = 0
         self._rest = b""
@@ -104,6 +105,7 @@ class Command:
                 if self._unacknowledged:
                     self.acknowledge()  # an earlier one may have been lost
             elif reply.last:
+                self._ended(reply, on_lost)
                 return self.json(reply)
             elif reply.sequence is not None:
                 self.take(reply, on_data, on_lost)
@@ -138,6 +140,15 @@ class Command:
         self._unacknowledged += 1
         if self._unacknowledged >= max(1, self.window // 2):
             self.acknowledge()
+
+    def _ended(self, reply: protocol.Reply, on_lost: Callable[[int], None] | None) -> None:
+        # Data at the very end may be lost as well: the last message has the number behind that.
+        self.ended = True
+        missing = protocol.ahead(reply.sequence or 0, self._expected)
+        if missing > 0:
+            self.lost += missing
+            if on_lost:
+                on_lost(missing)
 
     def acknowledge(self) -> None:
         """Tell the device how far its data has come."""

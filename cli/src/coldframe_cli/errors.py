@@ -59,6 +59,15 @@ class SessionLost(CliError):
         super().__init__(text, UNREACHABLE)
 
 
+class Incomplete(CliError):
+    """A part of the device's answer has not come, as when the broker was restarted meanwhile."""
+
+    code = "lost"
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, UNREACHABLE)
+
+
 class Refused(CliError):
     """The device does not accept the key, or has no room for one more session."""
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 
 from . import protocol
 from .command import REPEAT, Command
-from .errors import BrokerError, CliError, DeviceError, Refused, SessionLost, Timeout
+from .errors import BrokerError, CliError, DeviceError, Incomplete, Refused, SessionLost, Timeout
 from .link import Link
 
 # These change nothing, or end the same when done again: they may be repeated in a new session.
@@ -176,7 +176,8 @@ class Session:
             data: what goes behind the JSON line: code, a configuration. Any size.
             timeout: s of complete silence (the device answers pings while a command runs) until Timeout.
             on_data: gets the data of the answer as it comes; else it is thrown away.
-            on_lost: gets the number of data messages that never came, where some are missing.
+            on_lost: gets the number of data messages that never came, where some are missing. Without it that is
+                the error Incomplete, once the command has ended.
             repeat: run it again if the device has restarted meanwhile. Default: only what changes nothing.
         Raises DeviceError, Timeout, SessionLost, Refused. Ctrl-C cancels the command on the device, and is
         raised again once the device has confirmed; a second one does not wait for that.
@@ -197,13 +198,18 @@ class Session:
             self.call("ping", timeout=timeout)  # whether it still knows us; then nothing can run twice
         command = self.start(verb, args, data, timeout=timeout)
         try:
-            return command.finish(on_data, on_lost)
+            result = command.finish(on_data, on_lost)
         except KeyboardInterrupt:
             self.drain(command, on_data)
             raise
+        if command.lost and on_data and not on_lost:
+            raise Incomplete(f"{verb}: {command.lost} messages of the answer were lost on the way; try again")
+        return result
 
     def drain(self, command: Command, on_data: Callable[[bytes], None] | None = None) -> None:
         """Cancel a command and take what still comes of it, until the device has confirmed (10 s at most)."""
+        if command.ended:
+            return
         command.timeout = 10.0
         with contextlib.suppress(CliError):
             command.cancel()

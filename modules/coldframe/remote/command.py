@@ -225,7 +225,12 @@ class Command:
         body = text.encode()
         m = session.buffer(len(body))
         m[_REPLY : _REPLY + len(body)] = body
-        await session.publish(m, _SINGLE if code else _LAST, self.ref, len(body), True, kind)
+        head = _SINGLE
+        if (
+            not code
+        ):  # its seq tells the host whether it has all that was before; FF FF would be a single message
+            head = _LAST | min(self._seq, _LAST - 2)
+        await session.publish(m, head, self.ref, len(body), True, kind)
 
     async def _work(self):
         # Returns (None, JSON of the result) or (code, text).
