@@ -276,8 +276,9 @@ async def _apply(cmd):
     configtrial.arm(name, trial)
     try:
         _save(path, changes, whole)
-    except RemoteError:
-        configtrial.disarm()
+    except Exception:
+        if not configtrial.changed():  # else it is on the flash, and the next start tries it
+            configtrial.disarm()
         raise
     if not configtrial.changed():
         configtrial.disarm()

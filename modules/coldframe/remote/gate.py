@@ -192,7 +192,7 @@ class Gate:
         if not same(mac(kc, topic, b"\0", m[:42]), m[42:]):
             self.refuse(sid, "a session with a wrong key")
             return
-        if old and old.key_name == row[1]:  # its host begins anew
+        if old and (old.key_name, old.role) == (row[1], row[2]):  # its host begins anew
             old.close()
         elif old or not self._room(row[2]):
             self.hint(sid, "busy")
