@@ -117,7 +117,7 @@ def test_released_boards_have_a_budget() -> None:
         board = boards.load(name, ROOT)
         most = {"core": 130_000, "full": 200_000}[board.tier]
         if name == "RPI_PICO":
-            most = 240_000  # beyond the design as of today: budgets.toml says why
+            most = 285_000  # beyond the design as of today: budgets.toml says why
         assert limits[name]["frozen"] <= most or board.port == "unix"
         if board.flash:
             assert limits[name]["flash"] <= board.flash.app_size

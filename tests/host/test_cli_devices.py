@@ -219,7 +219,7 @@ def test_logs_that_are_published(farm: Farm) -> None:
         farm.peer.publish("coldframe/00000000000000d0/say", b"[red]low\x1b[2J")
         line = logs.wait_for("pump: ")
         assert re.fullmatch(r"\d\d:\d\d:\d\d pump-1 +WARNING  pump: \[red\]low\?\[2J", line), line
-        told = json.loads(raw.wait_for('"WARNING"'))
+        told = json.loads(raw.wait_for('"pump"'))
         assert (told["device"], told["logger"], told["text"]) == ("pump-1", "pump", "[red]low\x1b[2J")
         assert json.loads(raw.wait_for("not so important"))["level"] == "INFO"
         assert not [line for line in logs.lines if "not so important" in line]

@@ -3,8 +3,8 @@
 import asyncio
 import gc
 
+import runcode
 from micropython import const
-from runcode import compile
 
 from .. import clock
 from .command import RemoteError
@@ -81,10 +81,10 @@ def _compiled(runner, code, file, expression):
     if expression:
         if isinstance(code, bytes):
             code = code.strip()
-        done, value = runner.step(compile, code, file, True, runner.names)
+        done, value = runner.step(runcode.compile, code, file, True, runner.names)
         if done or not isinstance(value, SyntaxError):
             return done, value, True
-    done, value = runner.step(compile, code, file, False, runner.names)
+    done, value = runner.step(runcode.compile, code, file, False, runner.names)
     return done, value, False
 
 
