@@ -366,10 +366,10 @@ def test_reset(bench: Bench) -> None:
     assert bench.session().call("reset", {"mode": "soft"}) == {"mode": "soft"}
     bench.online(2)
     assert bench.peer.payloads(f"{BASE}/available")[:3] == [b"online", b"offline", b"online"]
-    assert bench.board.reset_cause() == "soft"
+    until(lambda: bench.board.reset_cause() == "soft", "the board's note of a soft reset")
     assert bench.session().call("reset") == {"mode": "hard"}
     bench.online(3)
-    assert bench.board.reset_cause() == "hard"
+    until(lambda: bench.board.reset_cause() == "hard", "the board's note of a hard reset")
     reason = bench.board.repl("import coldframe; print(coldframe.reset_reason())")
     assert reason.strip() == "restart on purpose: remote reset (hard) by admin"
 
