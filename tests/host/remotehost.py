@@ -11,6 +11,8 @@ import hmac
 import json
 import os
 import struct
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -117,18 +119,31 @@ class RemoteHost:
 
     def greet(self) -> None:
         """Say hello, and take the welcome."""
-        message = self.hello_bytes()
-        self.send("hello", message)
         topic = f"{self.base}/reply/out/{self.sid}"
 
         def welcomes() -> list[bytes]:
             found = [m for m in self.heard("out") if m[:5] == b"\xff\xffCF1"]
             return [m for m in found if mac_welcome(self.key.encode(), topic, m[:-16], self.nonce) == m[-16:]]
 
-        until(welcomes, f"the welcome; got {self.peer.messages[-3:]}")
+        self.insist("hello", self.hello_bytes(), welcomes, "the welcome")
         m = welcomes()[-1]
         self.derive(m[5:21])
         self.welcome = json.loads(m[21:-16])
+
+    def insist(self, verb: str, message: bytes, answered: Callable[[], object], what: str) -> None:
+        """Send a message, and again every 2 s as the protocol has it, until there is an answer."""
+        self.send(verb, message)
+        due = time.monotonic() + 2
+
+        def asked() -> object:
+            nonlocal due
+            found = answered()
+            if not found and time.monotonic() >= due:
+                self.send(verb, message)
+                due = time.monotonic() + 2
+            return found
+
+        until(asked, f"{what}; got {self.peer.messages[-3:]}")
 
     def derive(self, nonce_d: bytes) -> None:
         """Make the keys of the session."""
@@ -141,8 +156,10 @@ class RemoteHost:
     def open(self) -> RemoteHost:
         """Open the session; returns itself."""
         self.greet()
-        self.send("open", self.open_bytes())
         self.counter = 1
+        self.insist(
+            "open", self.open_bytes(), lambda: [r for r in self.replies() if r.ref == 1], "the session"
+        )
         assert self.answer(1).head == LAST
         return self
 
